@@ -1,0 +1,270 @@
+"""Everything that can go wrong, as the client and the service both name it.
+
+MercerError
+    InvalidRequest              400  the request itself cannot be read
+    InvalidSpec                 422  a field of a job spec, with its JSON pointer
+    InvalidArray                422  an upload or an inline array
+    DigestMismatch              422  the body is not what its digest says
+    CostExceeded                422  the job needs more than the service allows
+    IdempotencyConflict         422  the key was used for another job
+    NotFound                    404
+        UnknownJob
+        UnknownDataset
+    NotFinished                 409  the result was asked for too early
+    NoResult                    409  the job ended without a result
+    NotAcceptable               406  the result has no such representation
+    TooLarge                    413
+    UnsupportedFormat           415
+    QueueFull                   429  with retry_after_s
+    Unavailable                 503  Redis is away, the store is full, or the service is draining
+    JobFailed                        raised by Job.result()
+        JobCancelled
+        JobExpired
+        JobDead
+    WaitTimeout                      the client stopped waiting; the job goes on
+    ConnectionFailed                 the service could not be reached
+
+On the wire each is an RFC 9457 problem document whose `type` is `urn:mercer:problem:<code>`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, NamedTuple
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:mercer:problem:"
+
+
+class FieldError(NamedTuple):
+    """What is wrong with one field."""
+
+    pointer: str
+    """RFC 6901, from the root of the request body, such as /kernel/lengthscale."""
+    detail: str
+    """What was expected and what was got; never the input itself when it is long."""
+
+
+class MercerError(Exception):
+    """The root of all of Mercer's errors.
+
+    Args:
+        detail: One sentence for a person: what was expected, what was got, what to change.
+        errors: The fields at fault, when there are any.
+        retry_after_s: After how many seconds the same request may succeed, when that is known.
+    """
+
+    code: ClassVar[str] = "error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Something went wrong"
+
+    def __init__(self, detail: str, *, errors: tuple[FieldError, ...] = (), retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.errors = errors
+        self.retry_after_s = retry_after_s
+
+    def __str__(self) -> str:
+        return "\n".join((self.detail, *(f"  {pointer}: {detail}" for pointer, detail in self.errors)))
+
+    def problem(self) -> dict[str, Any]:
+        """The RFC 9457 problem document."""
+        document: dict[str, Any] = {
+            "type": TYPE_PREFIX + self.code,
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            document["errors"] = [error._asdict() for error in self.errors]
+        return document
+
+
+class InvalidRequest(MercerError):
+    """The request cannot be read: malformed JSON, a bad header or a bad query parameter."""
+
+    code = "invalid-request"
+    status = 400
+    title = "The request cannot be read"
+
+
+class InvalidSpec(MercerError):
+    """A field of a job spec is missing, unknown, of the wrong type or out of range."""
+
+    code = "invalid-spec"
+    status = 422
+    title = "The job spec is not valid"
+
+
+class InvalidArray(MercerError):
+    """An array is empty, not finite, of an unsupported type, or its header lies about its body."""
+
+    code = "invalid-array"
+    status = 422
+    title = "The array is not valid"
+
+
+class DigestMismatch(MercerError):
+    """The body's SHA-256 is not the digest in the address."""
+
+    code = "digest-mismatch"
+    status = 422
+    title = "The body does not match its digest"
+
+
+class CostExceeded(MercerError):
+    """The job would need more memory, or give a larger result, than the service allows."""
+
+    code = "cost-exceeded"
+    status = 422
+    title = "The job is too large"
+
+
+class IdempotencyConflict(MercerError):
+    """The Idempotency-Key was already used for a different request."""
+
+    code = "idempotency-conflict"
+    status = 422
+    title = "The idempotency key was used for another request"
+
+
+class NotFound(MercerError):
+    """No such thing."""
+
+    code = "not-found"
+    status = 404
+    title = "Not found"
+
+
+class UnknownJob(NotFound):
+    """No job has this id, or its record has passed its time to live."""
+
+    code = "unknown-job"
+    title = "No such job"
+
+
+class UnknownDataset(NotFound):
+    """No data set with this digest has been uploaded."""
+
+    code = "unknown-dataset"
+    title = "No such data set"
+
+
+class NotFinished(MercerError):
+    """The job has no result yet: wait for it first."""
+
+    code = "not-finished"
+    status = 409
+    title = "The job has not finished"
+
+
+class NoResult(MercerError):
+    """The job ended without a result: its record says why."""
+
+    code = "no-result"
+    status = 409
+    title = "The job has no result"
+
+
+class NotAcceptable(MercerError):
+    """The result cannot be represented as the Accept header asks."""
+
+    code = "not-acceptable"
+    status = 406
+    title = "No such representation"
+
+
+class TooLarge(MercerError):
+    """The body is larger than the limit."""
+
+    code = "too-large"
+    status = 413
+    title = "The body is too large"
+
+
+class UnsupportedFormat(MercerError):
+    """The body's media type is not one that the service reads."""
+
+    code = "unsupported-format"
+    status = 415
+    title = "Unsupported format"
+
+
+class QueueFull(MercerError):
+    """The queue is at its bound: try again after `retry_after_s`."""
+
+    code = "queue-full"
+    status = 429
+    title = "The queue is full"
+
+
+class Unavailable(MercerError):
+    """Redis is away, the store is full, or the service is draining: try again after `retry_after_s`."""
+
+    code = "unavailable"
+    status = 503
+    title = "The service is not available"
+
+
+class JobFailed(MercerError):
+    """The job ended in failure; `detail` is the reason that its record gives."""
+
+    code = "job-failed"
+    title = "The job failed"
+
+
+class JobCancelled(JobFailed):
+    """The job was cancelled before it finished."""
+
+    code = "job-cancelled"
+    title = "The job was cancelled"
+
+
+class JobExpired(JobFailed):
+    """The job was not started before its deadline."""
+
+    code = "job-expired"
+    title = "The job expired"
+
+
+class JobDead(JobFailed):
+    """The job was given up: the workers that ran it died each time."""
+
+    code = "job-dead"
+    title = "The job was given up"
+
+
+class WaitTimeout(MercerError):
+    """The client's own timeout passed; the job goes on."""
+
+    code = "wait-timeout"
+    title = "The job is still running"
+
+
+class ConnectionFailed(MercerError):
+    """The service could not be reached, after the retries."""
+
+    code = "connection-failed"
+    title = "No connection to the service"
+
+
+def _tree(root: type[MercerError]) -> Iterator[type[MercerError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from _tree(child)
+
+
+BY_CODE: dict[str, type[MercerError]] = {error.code: error for error in _tree(MercerError)}
+
+
+def from_problem(document: dict[str, Any], *, retry_after_s: int | None = None) -> MercerError:
+    """The error that a problem document describes.
+
+    Args:
+        document: The parsed body of a problem response.
+        retry_after_s: The response's Retry-After header, in seconds.
+    """
+    code = str(document.get("type", "")).removeprefix(TYPE_PREFIX)
+    errors = tuple(FieldError(str(e["pointer"]), str(e["detail"])) for e in document.get("errors", ()))
+    detail = str(document.get("detail") or document.get("title") or "The service gave no reason.")
+    return BY_CODE.get(code, MercerError)(detail, errors=errors, retry_after_s=retry_after_s)

@@ -1,0 +1,17 @@
+"""Job specs, one file for each kind. The union is the registry of kinds: everything else is derived from it."""
+
+from typing import Annotated, get_args
+
+from pydantic import Field, TypeAdapter
+
+from mercer.specs.base import Cost, Spec
+from mercer.specs.gram import Gram
+
+JobSpec = Annotated[Gram, Field(discriminator="kind")]
+
+_members = get_args(JobSpec)[0]
+KINDS: dict[str, type[Spec]] = {spec.model_fields["kind"].default: spec for spec in (get_args(_members) or (_members,))}
+SPEC: TypeAdapter[Spec] = TypeAdapter(JobSpec)
+"""Parses any spec: `SPEC.validate_json(body)`."""
+
+__all__ = ["KINDS", "SPEC", "Cost", "Gram", "JobSpec", "Spec"]

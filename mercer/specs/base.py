@@ -1,0 +1,51 @@
+"""What every job spec has: a kind, a batch key, a cost, and its arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from mercer.arrays import ArrayInfo, ArrayReference
+
+
+class Cost(NamedTuple):
+    """What a job needs, from its shapes alone. Python integers: no shape overflows them."""
+
+    flops: int
+    bytes_in: int
+    bytes_out: int
+    peak_bytes: int
+    """Resident memory of the worker while it runs the job, beyond its inputs."""
+
+
+class Spec(BaseModel):
+    """A job, complete: kind, parameters and arrays. The same spec gives the same answer on any worker."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    kind: str
+    examples: ClassVar[tuple[dict[str, Any], ...]]
+
+    def arrays(self) -> dict[str, ArrayReference]:
+        """The arrays it reads, by field name; absent ones are left out."""
+        raise TypeError(f"{type(self).__name__} does not say which arrays it reads")
+
+    def check(self, infos: Mapping[str, ArrayInfo]) -> None:
+        """Compare the parameters with the arrays' shapes.
+
+        Args:
+            infos: What `arrays()` resolved to, by field name.
+
+        Raises:
+            InvalidSpec: a parameter does not fit the arrays; its `errors` name the fields.
+        """
+
+    def batch_key(self, infos: Mapping[str, ArrayInfo]) -> str:
+        """Equal for jobs that may share a launch."""
+        raise TypeError(f"{type(self).__name__} has no batch key")
+
+    def cost(self, infos: Mapping[str, ArrayInfo]) -> Cost:
+        """What it needs, before anything runs."""
+        raise TypeError(f"{type(self).__name__} has no cost")

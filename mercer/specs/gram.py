@@ -1,0 +1,154 @@
+"""The Gram matrix job."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import model_validator
+
+from mercer.arrays import ArrayInfo, ArrayReference, DType, PointsField
+from mercer.errors import FieldError, InvalidSpec
+from mercer.kernels import FAMILIES, Family, Kernel
+from mercer.kernels.expression import MAX_LEAVES
+from mercer.specs.base import Cost, Spec
+
+SMALL_ENTRIES = 512 * 512
+"""Matrices up to this size are computed many to a launch; larger ones fill the device alone."""
+
+TILE_BYTES = 64 * 2**20
+"""Working memory for one panel of rows of a large matrix, which then goes to the store."""
+
+FLOPS_PER_ENTRY = 10
+"""Beyond the 2d of a distance: the exponential and its argument."""
+
+
+class Gram(Spec):
+    """K[i, j] = k(x_i, y_j), shape (n, m); y = x when y is absent, and K is then exactly symmetric.
+
+    normalise: K[i, j] / sqrt(k(x_i, x_i) k(y_j, y_j)).
+    centre:    H K H with H = I - 1 1^T / n, the Gram matrix of centred features; after normalise; only without y.
+    diagonal_only: the vector k(x_i, x_i), shape (n,); only without y, and not with centre.
+
+    Schoelkopf and Smola, Learning with Kernels (2002), definitions 2.3 and (for centring) eq. 14.17.
+    """
+
+    kind: Literal["gram"] = "gram"
+    kernel: Kernel
+    x: PointsField
+    """Points, shape (n, d)."""
+    y: PointsField | None = None
+    """Points, shape (m, d)."""
+    dtype: DType = "float64"
+    """Of the arithmetic and of the result."""
+    centre: bool = False
+    normalise: bool = False
+    diagonal_only: bool = False
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {"kind": "gram", "kernel": {"family": "gaussian", "lengthscale": 2.0}, "x": [[0.0, 0.0], [3.0, 4.0]]},
+        {
+            "kind": "gram",
+            "kernel": {
+                "family": "sum",
+                "terms": [
+                    {"family": "scale", "factor": 0.7, "kernel": {"family": "matern", "nu": 2.5}},
+                    {"family": "white", "variance": 0.01},
+                ],
+            },
+            "x": [[0.1, -0.4, 0.7], [1.0, 0.2, -0.3], [-0.5, 0.9, 0.4]],
+            "dtype": "float32",
+        },
+        {
+            "kind": "gram",
+            "kernel": {"family": "polynomial", "degree": 3, "gamma": 0.5, "offset": 1.5},
+            "x": [[0.1, -0.4], [1.0, 0.2]],
+            "y": [[0.3, 0.3], [-1.0, 0.5], [0.0, 1.0]],
+            "normalise": True,
+        },
+        {
+            "kind": "gram",
+            "kernel": {"family": "linear"},
+            "x": [[0.0, 1.0], [2.0, 0.5], [1.0, 1.0]],
+            "centre": True,
+        },
+        {
+            "kind": "gram",
+            "kernel": {"family": "arc_cosine", "order": 1},
+            "x": [[0.0, 1.0], [2.0, 0.5]],
+            "diagonal_only": True,
+        },
+    )
+
+    @model_validator(mode="after")
+    def _options_fit(self) -> Self:
+        if self.y is not None and (self.centre or self.diagonal_only):
+            option = "centre" if self.centre else "diagonal_only"
+            raise ValueError(f"expected no y with {option}, which is of K(x, x)")
+        if self.centre and self.diagonal_only:
+            raise ValueError("expected centre or diagonal_only, got both")
+        if (leaves := sum(1 for _ in self.kernel.leaves())) > MAX_LEAVES:
+            raise ValueError(f"expected a kernel of at most {MAX_LEAVES} families, got {leaves}")
+        return self
+
+    def arrays(self) -> dict[str, ArrayReference]:
+        """x, and y when there is one."""
+        return {"x": self.x} if self.y is None else {"x": self.x, "y": self.y}
+
+    def check(self, infos: Mapping[str, ArrayInfo]) -> None:
+        """d is the same for x and y, and every family fits d and the points' range.
+
+        Raises:
+            InvalidSpec: naming each field at fault.
+        """
+        d = infos["x"].shape[1]
+        errors = []
+        if "y" in infos and infos["y"].shape[1] != d:
+            errors.append(FieldError("/y", f"expected shape (m, {d}) as x has {d} columns, got {infos['y'].shape}"))
+        lowest = min((info.minimum for info in infos.values() if info.minimum is not None), default=0.0)
+        for leaf in self.kernel.leaves():
+            errors.extend(_misfits(leaf, d, lowest))
+        if errors:
+            raise InvalidSpec("The kernel or y does not fit the points.", errors=tuple(errors))
+
+    def batch_key(self, infos: Mapping[str, ArrayInfo]) -> str:
+        """Kind, dtype, the kernel's structure, and whether it is small enough to share a launch."""
+        n, m = self._sizes(infos)
+        size = "small" if n * m <= SMALL_ENTRIES and not self.centre else "large"
+        return f"gram:{self.dtype}:{size}:{self.kernel.structure()}"
+
+    def cost(self, infos: Mapping[str, ArrayInfo]) -> Cost:
+        """(2d + 10) n m flops for each family; the result is written by panels, so peak memory is bounded."""
+        n, m = self._sizes(infos)
+        d = infos["x"].shape[1]
+        itemsize = 4 if self.dtype == "float32" else 8
+        leaves = sum(1 for _ in self.kernel.leaves())
+        bytes_in = sum(info.shape[0] * info.shape[1] * itemsize for info in infos.values())
+        bytes_out = n * m * itemsize
+        # Each family keeps its own scaled copy of the points, in float64 where float32 would lose digits.
+        peak = min(bytes_out, TILE_BYTES + m * itemsize) + 2 * leaves * (n + m) * d * 8
+        return Cost((2 * d + FLOPS_PER_ENTRY) * n * m * leaves, bytes_in, bytes_out, peak)
+
+    def _sizes(self, infos: Mapping[str, ArrayInfo]) -> tuple[int, int]:
+        n = infos["x"].shape[0]
+        return n, 1 if self.diagonal_only else infos.get("y", infos["x"]).shape[0]
+
+
+def _misfits(leaf: Family, d: int, lowest: float) -> list[FieldError]:
+    """Where a family does not fit points of d columns whose smallest number is `lowest`."""
+    name = FAMILIES[leaf.family].__name__
+    errors = []
+    if leaf.active_dimensions is not None and max(leaf.active_dimensions) >= d:
+        errors.append(
+            FieldError(
+                "/kernel",
+                f"{name}.active_dimensions: expected indices below {d}, got {max(leaf.active_dimensions)}",
+            )
+        )
+    for field in leaf.per_dimension:
+        value = getattr(leaf, field)
+        if isinstance(value, tuple) and len(value) != leaf.n_active(d):
+            errors.append(
+                FieldError("/kernel", f"{name}.{field}: expected 1 or {leaf.n_active(d)} numbers, got {len(value)}")
+            )
+    if leaf.non_negative_inputs and lowest < 0:
+        errors.append(FieldError("/x", f"{name} takes points >= 0, got {lowest:.6g}"))
+    return errors
