@@ -16,4 +16,4 @@ class Constant(Family):
     value: Positive = 1.0
 
     def __init__(self, value: float = 1.0, **fields: Any) -> None:
-        super().__init__(value=value, **fields)
+        super().__init__(**{"value": value, **fields})

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from pydantic import (
@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 if TYPE_CHECKING:
-    from mercer.kernels import Kernel
+    Kernel: TypeAlias = "KernelFunction"  # at run time the union of all families, mercer.kernels.Kernel
 
 MAX_LEAVES = 32
 """Families in one expression; each costs a pass over the matrix, and no published composition comes near it."""
@@ -33,7 +33,7 @@ NonNegative = Annotated[float, Field(ge=0)]
 def _per_dimension(value: object) -> float | tuple[float, ...]:
     """One positive number, or one for each active dimension."""
     values = value.tolist() if isinstance(value, np.ndarray) else value
-    each = values if isinstance(values, list | tuple) else [values]
+    each: list[Any] | tuple[Any, ...] = values if isinstance(values, list | tuple) else [values]
     for number in each:
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise ValueError(f"expected a number or a list of numbers, got {type(number).__name__}")
@@ -41,7 +41,8 @@ def _per_dimension(value: object) -> float | tuple[float, ...]:
             raise ValueError(f"expected a finite number > 0, got {number}")
     if not each:
         raise ValueError("expected one number for each active dimension, got none")
-    return tuple(map(float, each)) if isinstance(values, list | tuple) else float(each[0])
+    numbers = tuple(float(number) for number in each)
+    return numbers if isinstance(values, list | tuple) else numbers[0]
 
 
 PerDimension = Annotated[

@@ -16,4 +16,4 @@ class White(Family):
     variance: Positive = 1.0
 
     def __init__(self, variance: float = 1.0, **fields: Any) -> None:
-        super().__init__(variance=variance, **fields)
+        super().__init__(**{"variance": variance, **fields})
