@@ -1,0 +1,1 @@
+"""Jobs on their way through Redis. The only package that imports redis."""

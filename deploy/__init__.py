@@ -1,0 +1,1 @@
+"""How the processes are run. Starts them and imports none of them."""

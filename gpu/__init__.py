@@ -1,0 +1,1 @@
+"""The computations. Knows specs and arrays; knows no Redis, no HTTP and no store."""

@@ -1,0 +1,1 @@
+"""The HTTP service: request -> spec -> broker, and back."""

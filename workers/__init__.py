@@ -1,0 +1,1 @@
+"""Workers: stream -> batch -> operation -> store -> finish."""

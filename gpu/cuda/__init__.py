@@ -1,0 +1,1 @@
+"""The CUDA path: one .cu for each operation, and their loader."""
