@@ -1,0 +1,135 @@
+"""Uploaded data sets: named by the digest of their bytes, stored as npy whatever they came as.
+
+datasets/<hex>.npy    the matrix
+datasets/<hex>.json   its metadata (mercer.jobs.Dataset), written last: without it there is no data set
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import numpy as np
+
+from mercer.arrays import ArrayInfo, DatasetReference, header_length, parse_header
+from mercer.errors import UnknownDataset
+from mercer.jobs import Dataset
+from store.objects import Objects
+from store.selection import select
+from store.tables import TableBody
+from store.uploads import Body, Format, KnownUpload, NpyBody, Upload
+
+PREFIX = "datasets/"
+
+
+class Datasets:
+    """The data sets of an object store.
+
+    Args:
+        objects: Where they are kept.
+        max_bytes: The most that one may have, uploaded or as npy.
+    """
+
+    def __init__(self, objects: Objects, max_bytes: int) -> None:
+        self._objects = objects
+        self._max_bytes = max_bytes
+
+    @contextmanager
+    def upload(self, digest: str, format: Format) -> Iterator[Upload | KnownUpload]:
+        """Receive a data set in chunks; left without a commit, everything is undone.
+
+        One that is known already moves no bytes: its upload takes anything and commits to what is there.
+
+        Args:
+            digest: sha256:<64 hex digits> of the bytes that will come.
+            format: What they are.
+
+        Raises:
+            Unavailable: the store cannot be written.
+        """
+        if (known := self.info(digest)) is not None:
+            yield KnownUpload(known)
+            return
+        with ExitStack() as opened:
+            matrix = opened.enter_context(self._objects.writer(_key(digest, "npy")))
+            mark = opened.enter_context(self._objects.writer(_key(digest, "json")))
+            body: Body = NpyBody(matrix, self._max_bytes)
+            if format != "npy":
+                aside, rows = (opened.enter_context(self._objects.scratch()) for _ in range(2))
+                body = TableBody(format, aside, rows, matrix, self._max_bytes)
+            yield Upload(digest, format, body, matrix, mark, self._max_bytes)
+
+    def info(self, digest: str) -> Dataset | None:
+        """What is known of a data set; None when there is none."""
+        try:
+            text = b"".join(self._objects.read(_key(digest, "json")))
+        except KeyError:
+            return None
+        return Dataset.model_validate_json(text)
+
+    def list(self) -> list[Dataset]:
+        """All of them, newest first."""
+        digests = ("sha256:" + entry.key.removeprefix(PREFIX)[:64] for entry in self._objects.keys(PREFIX))
+        infos = (self.info(digest) for digest in set(digests))
+        return sorted((info for info in infos if info), key=lambda info: info.created_at, reverse=True)
+
+    def delete(self, digest: str) -> bool:
+        """Delete one; False when there was none. Jobs that read it now read on."""
+        # The mark goes first: a crash in between leaves no data set, never one without its matrix.
+        known = self._objects.delete(_key(digest, "json"))
+        self._objects.delete(_key(digest, "npy"))
+        return known
+
+    def read(self, digest: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Bytes start to stop of its npy file, in chunks.
+
+        Raises:
+            UnknownDataset: there is none.
+        """
+        try:
+            return self._objects.read(_key(digest, "npy"), start, stop)
+        except KeyError:
+            raise _unknown(digest) from None
+
+    def resolve(self, reference: DatasetReference) -> ArrayInfo:
+        """Shape, dtype and smallest number of what a reference asks for, from the metadata alone.
+
+        Raises:
+            UnknownDataset: there is no such data set.
+            InvalidSpec: it has no such rows or columns; pointers begin at the reference.
+        """
+        dataset = self._known(reference.dataset)
+        return select(dataset, reference).info(dataset)
+
+    def array(self, reference: DatasetReference) -> np.ndarray[Any, Any]:
+        """What a reference asks for: mapped and read-only when it is the whole, otherwise a copy.
+
+        Raises:
+            UnknownDataset: there is no such data set.
+            InvalidSpec: it has no such rows or columns; pointers begin at the reference.
+        """
+        dataset = self._known(reference.dataset)
+        return select(dataset, reference).of(self._mapped(reference.dataset))
+
+    def _known(self, digest: str) -> Dataset:
+        if (dataset := self.info(digest)) is None:
+            raise _unknown(digest)
+        return dataset
+
+    def _mapped(self, digest: str) -> np.ndarray[Any, Any]:
+        try:
+            with self._objects.local_path(_key(digest, "npy")).open("rb") as file:
+                head = file.read(12)
+                header = parse_header(head + file.read(header_length(head) - len(head)))
+                return np.memmap(file, header.dtype, "r", header.size_bytes, header.shape)
+        except FileNotFoundError:
+            raise _unknown(digest) from None
+
+
+def _key(digest: str, suffix: str) -> str:
+    return f"{PREFIX}{digest.removeprefix('sha256:')}.{suffix}"
+
+
+def _unknown(digest: str) -> UnknownDataset:
+    return UnknownDataset(f"No data set {digest} has been uploaded: PUT it to /v1/datasets/{digest} first.")
