@@ -1,0 +1,38 @@
+"""Kernel computation as a service: submit a job, get the matrix.
+
+import mercer
+from mercer import kernels as k
+
+with mercer.Client() as client:
+    K = client.run(mercer.Gram(kernel=k.Gaussian(lengthscale=2.0), x=X))
+"""
+
+from mercer import errors, kernels
+from mercer.arrays import DatasetReference, Rows
+from mercer.async_client import AsyncClient
+from mercer.client import Client
+from mercer.errors import MercerError
+from mercer.events import Event
+from mercer.handles import AsyncJobHandle, Completed, JobHandle, as_completed
+from mercer.jobs import Dataset, Job, State
+from mercer.specs import Gram, Spec
+
+__all__ = [
+    "AsyncClient",
+    "AsyncJobHandle",
+    "Client",
+    "Completed",
+    "Dataset",
+    "DatasetReference",
+    "Event",
+    "Gram",
+    "Job",
+    "JobHandle",
+    "MercerError",
+    "Rows",
+    "Spec",
+    "State",
+    "as_completed",
+    "errors",
+    "kernels",
+]

@@ -5,21 +5,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import math
-import re
 import struct
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    PlainSerializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
 from mercer.errors import InvalidArray
@@ -186,7 +177,8 @@ class Points:
     """Annotation of a field that holds points, shape (n, d): an inline list, a data set, or a NumPy array.
 
     A parsed spec holds a float64 array for an inline list and a `DatasetReference` for a data set.
-    In Python any real array is taken as it is; one over MAX_INLINE numbers must be uploaded before the spec is sent.
+    In Python any real array is taken as it is, and a `mercer.Dataset`; an array over MAX_INLINE numbers must be
+    uploaded before the spec is sent, as the client does by itself.
     """
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
@@ -203,8 +195,11 @@ class Points:
         return core_schema.json_or_python_schema(
             json_schema=from_json,
             python_schema=core_schema.tagged_union_schema(
-                {"reference": reference, "array": core_schema.no_info_plain_validator_function(_from_python)},
-                lambda value: "reference" if isinstance(value, DatasetReference | dict) else "array",
+                {
+                    "reference": core_schema.no_info_before_validator_function(_reference_of, reference),
+                    "array": core_schema.no_info_plain_validator_function(_from_python),
+                },
+                lambda value: "reference" if isinstance(_reference_of(value), DatasetReference | dict) else "array",
             ),
             serialization=core_schema.plain_serializer_function_ser_schema(_to_json),
         )
@@ -250,6 +245,10 @@ def _from_rows(rows: list[list[float]]) -> np.ndarray[Any, Any]:
             {"limit": MAX_INLINE, "size": size},
         )
     return _frozen(np.array(rows, dtype=np.float64))
+
+
+def _reference_of(value: object) -> object:
+    return getattr(value, "reference", value)  # the record of an uploaded data set stands for all of it
 
 
 def _from_python(value: object) -> np.ndarray[Any, Any]:

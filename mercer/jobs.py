@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from mercer.arrays import DType
+from mercer.arrays import DatasetReference, DType, Rows
 
 
 class State(StrEnum):
@@ -108,6 +109,21 @@ class Dataset(_Wire):
     minima: tuple[float, ...] = ()
     """The smallest number in each column."""
     created_at: datetime
+
+    def select(
+        self, *, columns: Sequence[int | str] | None = None, rows: Rows | Sequence[int] | None = None
+    ) -> DatasetReference:
+        """Some of its columns, by name or index from 0, and some of its rows; in the order given."""
+        return DatasetReference(
+            dataset=self.digest,
+            columns=None if columns is None else tuple(columns),
+            rows=rows if rows is None or isinstance(rows, Rows) else tuple(rows),
+        )
+
+    @property
+    def reference(self) -> DatasetReference:
+        """All of it, as a field of a spec."""
+        return self.select()
 
 
 class Worker(_Wire):

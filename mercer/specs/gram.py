@@ -94,7 +94,7 @@ class Gram(Spec):
         return {"x": self.x} if self.y is None else {"x": self.x, "y": self.y}
 
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
-        """d is the same for x and y, and every family fits d and the points' range.
+        """The same d for x and y, and every family fits d and the points' range.
 
         Raises:
             InvalidSpec: naming each field at fault.

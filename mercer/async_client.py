@@ -1,0 +1,104 @@
+"""The client for event loops: `async with mercer.AsyncClient() as client: K = await client.run(spec)`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any, Self
+
+import httpx2
+import numpy as np
+
+from mercer.catalogue import delete_dataset, describe, fetch_dataset, list_datasets
+from mercer.handles import AsyncJobHandle
+from mercer.jobs import Dataset, Job, State
+from mercer.progress import Progress
+from mercer.specs import Spec
+from mercer.submitting import RUN_HOLD_S, submit, submit_many, upload_dataset
+from mercer.transport import AsyncTransport, service_url
+from mercer.uploads import source
+from mercer.waiting import fetch_job, list_jobs
+
+
+class AsyncClient:
+    """As Client, with await; `mercer.as_completed` takes its handles with `async for`.
+
+    Args:
+        url: Where the service is; MERCER_URL, else http://127.0.0.1:8000.
+        timeout_s: For one request.
+        transport: How requests are sent, such as httpx2.ASGITransport(app).
+    """
+
+    def __init__(
+        self, url: str | None = None, *, timeout_s: float = 30.0, transport: httpx2.AsyncBaseTransport | None = None
+    ) -> None:
+        self.url = service_url(url)
+        self._transport = AsyncTransport(self.url, timeout_s, transport)
+        self.datasets = AsyncDatasets(self._transport)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """See Client.close."""
+        await self._transport.close()
+
+    async def submit(self, spec: Spec, *, idempotency_key: str | None = None) -> AsyncJobHandle:
+        """See Client.submit."""
+        return self._handle(await self._transport.run(submit(spec, idempotency_key)))
+
+    async def submit_many(self, specs: Iterable[Spec], *, idempotency_key: str | None = None) -> list[AsyncJobHandle]:
+        """See Client.submit_many."""
+        return [self._handle(job) for job in await self._transport.run(submit_many(specs, idempotency_key))]
+
+    async def run(
+        self, spec: Spec, timeout_s: float | None = None, *, progress: Progress = None
+    ) -> np.ndarray[Any, Any]:
+        """See Client.run."""
+        job = self._handle(await self._transport.run(submit(spec, None, hold_s=RUN_HOLD_S)))
+        return await job.result(timeout_s, progress=progress)
+
+    async def job(self, job_id: str) -> AsyncJobHandle:
+        """See Client.job."""
+        return self._handle(await self._transport.run(fetch_job(job_id)))
+
+    async def jobs(self, state: State | str | None = None, *, limit: int = 100) -> list[AsyncJobHandle]:
+        """See Client.jobs."""
+        return [self._handle(job) for job in await self._transport.run(list_jobs(state, limit))]
+
+    async def kinds(self) -> dict[str, Any]:
+        """See Client.kinds."""
+        return await self._transport.run(describe("kinds"))
+
+    async def kernels(self) -> dict[str, Any]:
+        """See Client.kernels."""
+        return await self._transport.run(describe("kernels"))
+
+    def _handle(self, record: Job) -> AsyncJobHandle:
+        return AsyncJobHandle(self._transport, record)
+
+
+class AsyncDatasets:
+    """`client.datasets`: arrays that stay with the service, named by their digests."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def upload(self, data: str | os.PathLike[str] | np.ndarray[Any, Any]) -> Dataset:
+        """See Datasets.upload."""
+        return await self._transport.run(upload_dataset(source(data)))
+
+    async def list(self) -> list[Dataset]:
+        """See Datasets.list."""
+        return await self._transport.run(list_datasets())
+
+    async def get(self, digest: str) -> np.ndarray[Any, Any]:
+        """See Datasets.get."""
+        return await self._transport.run(fetch_dataset(digest))
+
+    async def delete(self, digest: str) -> None:
+        """See Datasets.delete."""
+        await self._transport.run(delete_dataset(digest))

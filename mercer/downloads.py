@@ -1,0 +1,150 @@
+"""Where results go: into one array, or into a file, without a second copy; a lost connection is taken up again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mercer.arrays import header_length, parse_header
+from mercer.errors import InvalidArray
+
+NPY_SEQUENCE = "application/x-npy-sequence"
+"""npy files one after another."""
+
+Watch = Callable[[str, float], None]
+"""Told what is going on and how far it is, from 0 to 1."""
+
+_parse_header = lru_cache(maxsize=64)(parse_header)  # the results of many like jobs have the same header
+
+
+class Body:
+    """A response's body on its way to `take`, which is given each piece once and in order."""
+
+    def __init__(self, take: Callable[[bytes], None], restart: Callable[[], None], watch: Watch | None) -> None:
+        self._take = take
+        self._restart = restart
+        self._watch = watch
+        self._etag = ""
+        self._received = 0
+        self._total = 0
+
+    def headers(self) -> dict[str, str]:
+        """Ask for the rest, if it is still the same."""
+        if not (self._received and self._etag):
+            return {"Accept-Encoding": "identity"}
+        return {
+            "Accept-Encoding": "identity",
+            "Range": f"bytes={self._received}-",
+            "If-Range": self._etag,
+        }
+
+    def begin(self, status: int, headers: Mapping[str, str]) -> None:
+        """A 206 goes on; anything else begins anew."""
+        if status != 206:
+            self._received = 0
+            self._restart()
+        self._etag = headers.get("etag", "")
+        self._total = self._received + int(headers.get("content-length", 0))
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next piece."""
+        self._take(chunk)
+        self._received += len(chunk)
+        if self._watch and self._total:
+            self._watch("fetching", self._received / self._total)
+
+
+class IntoArray:
+    """An npy file on its way into an array."""
+
+    def __init__(self, watch: Watch | None = None) -> None:
+        self.body = Body(self._take, self._restart, watch)
+        self._restart()
+
+    def array(self) -> np.ndarray[Any, Any]:
+        """The array, when all of it has come.
+
+        Raises:
+            InvalidArray: the body ended too early.
+        """
+        if self._array is None or self._filled != self._array.nbytes:
+            raise InvalidArray("The result ended before its last number.")
+        return self._array
+
+    def _restart(self) -> None:
+        self._head = b""
+        self._array: np.ndarray[Any, Any] | None = None
+        self._filled = 0
+
+    def _take(self, chunk: bytes) -> None:
+        if self._array is None:
+            chunk = self._begin(chunk)
+        if self._array is None or not chunk:
+            return
+        if len(chunk) > self._array.nbytes - self._filled:
+            raise InvalidArray("The result goes on after its last number.")
+        self._view[self._filled : self._filled + len(chunk)] = chunk
+        self._filled += len(chunk)
+
+    def _begin(self, chunk: bytes) -> bytes:
+        """Allocate when the header is complete; what comes after it."""
+        self._head += chunk
+        if len(self._head) < 12 or len(self._head) < (length := header_length(self._head[:12])):
+            return b""
+        header = _parse_header(self._head[:length])
+        self._array = np.empty(header.shape, header.dtype)
+        self._view = self._array.data.cast("B")
+        return self._head[length:]
+
+
+class IntoFile:
+    """A body on its way into a file, which has its name only when it is complete."""
+
+    def __init__(self, path: Path, watch: Watch | None = None) -> None:
+        self._path = path
+        self._part = path.with_name(path.name + ".part")
+        self._file = self._part.open("wb")
+        self.body = Body(self._write, self._restart, watch)
+
+    def keep(self) -> Path:
+        """Give the file its name."""
+        self._file.close()
+        os.replace(self._part, self._path)
+        return self._path
+
+    def discard(self) -> None:
+        """Remove what has come."""
+        self._file.close()
+        self._part.unlink(missing_ok=True)
+
+    def _write(self, chunk: bytes) -> None:
+        self._file.write(chunk)
+
+    def _restart(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
+
+
+def arrays_in(body: bytes) -> list[np.ndarray[Any, Any]]:
+    """The arrays of npy files one after another; each owns its memory.
+
+    Raises:
+        InvalidArray: not npy files, or the last one is cut off.
+    """
+    arrays = []
+    view = memoryview(body)
+    start = 0
+    while start < len(view):
+        head = bytes(view[start : start + 12])
+        header = _parse_header(bytes(view[start : start + header_length(head)]))
+        data = view[start + header.size_bytes : start + header.size_bytes + header.body_bytes]
+        if len(data) != header.body_bytes:
+            raise InvalidArray("The results ended before their last number.")
+        arrays.append(np.frombuffer(data, header.dtype).reshape(header.shape).copy())
+        start += header.size_bytes + header.body_bytes
+    return arrays

@@ -1,0 +1,181 @@
+"""From specs to admitted jobs: large arrays are uploaded once and named by digest, then the specs are posted."""
+
+from __future__ import annotations
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+from pydantic import BaseModel
+
+from mercer.arrays import MAX_INLINE, DatasetReference
+from mercer.errors import FieldError, MercerError
+from mercer.jobs import Dataset, Job
+from mercer.retries import RESTART_PATIENCE_S, exchange
+from mercer.specs import Spec
+from mercer.steps import Chunks, Flow, Request, Work
+from mercer.uploads import Source, of_array
+
+MAX_JOBS = 1_000
+"""In one request; the service's bound."""
+MAX_BODY_BYTES = 8_000_000
+"""Of one request; the service's bound is a little higher."""
+MAX_HELD_BYTES = 64 * 2**20
+"""Arrays held until they are uploaded: specs may come from a generator that reads files."""
+
+RUN_HOLD_S = 2
+"""For how long a submission waits for its result; what takes longer is worth a second round trip and a progress bar."""
+
+JSON_HEADERS = {"Content-Type": "application/json"}
+
+ArrayKey: TypeAlias = tuple[Any, ...]
+Uploaded: TypeAlias = dict[ArrayKey, tuple[np.ndarray[Any, Any], DatasetReference]]
+"""By where the array lies in memory; the array is kept, so that nothing else can come to lie there."""
+
+
+class JobList(BaseModel):
+    """How the service lists jobs."""
+
+    jobs: list[Job]
+    next: str | None = None
+    """Where the next page begins."""
+
+
+def upload(source: Source) -> Flow[str]:
+    """Make sure that the service has it; a known digest moves no bytes. Returns the digest."""
+    digest = yield Work(source.digest)
+    if not (yield from _known(digest)):
+        yield from exchange(_put(digest, source, source.chunks))
+    return digest
+
+
+def upload_dataset(source: Source) -> Flow[Dataset]:
+    """Upload, and return the record of it."""
+    digest = yield Work(source.digest)
+    # The answer to a known digest is its record, whatever the body.
+    body = b"" if (yield from _known(digest)) else source.chunks
+    reply = yield from exchange(_put(digest, source, body))
+    return Dataset.model_validate_json(reply.body)
+
+
+def _known(digest: str) -> Flow[bool]:
+    reply = yield from exchange(Request("HEAD", f"/v1/datasets/{digest}"), accept=(404,))
+    return reply.status != 404
+
+
+def _put(digest: str, source: Source, body: bytes | Chunks) -> Request:
+    headers = {"Content-Type": source.media_type}
+    if body:
+        headers["Content-Length"] = str(source.size_bytes)
+    return Request("PUT", f"/v1/datasets/{digest}", headers=headers, body=body)
+
+
+def submit(spec: Spec, key: str | None, *, hold_s: int = 0) -> Flow[Job]:
+    """Admit one job; with `hold_s` the reply comes when it has finished, or after so long."""
+    uploaded: Uploaded = {}
+    yield from _upload_large([spec], uploaded)
+    headers = {**JSON_HEADERS, "Idempotency-Key": key or str(uuid.uuid4())}
+    if hold_s:
+        headers["Prefer"] = f"wait={hold_s}"
+    body = _body(spec, uploaded)
+    reply = yield from exchange(Request("POST", "/v1/jobs", headers=headers, body=body, held_s=float(hold_s)))
+    return Job.model_validate_json(reply.body)
+
+
+def submit_many(specs: Iterable[Spec], key: str | None) -> Flow[list[Job]]:
+    """Admit many jobs in few requests. Once some are admitted, a service that is away or full is waited for.
+
+    Raises:
+        MercerError: a spec was refused, with its number in the pointers; a note says how many were admitted before.
+    """
+    key = key or str(uuid.uuid4())
+    uploaded: Uploaded = {}
+    jobs: list[Job] = []
+    for held in held_specs(specs):
+        yield from _upload_large(held, uploaded)
+        for body in bodies([_body(spec, uploaded) for spec in held]):
+            headers = {**JSON_HEADERS, "Idempotency-Key": f"{key}:{len(jobs)}"}
+            request = Request("POST", "/v1/jobs", headers=headers, body=body)
+            try:
+                reply = yield from exchange(request, patience_s=RESTART_PATIENCE_S if jobs else 0.0)
+            except MercerError as error:
+                raise renumbered(error, len(jobs)) from error
+            jobs.extend(JobList.model_validate_json(reply.body).jobs)
+    return jobs
+
+
+def held_specs(specs: Iterable[Spec]) -> Iterator[list[Spec]]:
+    """The specs in lists of at most MAX_JOBS, whose distinct arrays take at most about MAX_HELD_BYTES."""
+    held: list[Spec] = []
+    sizes: dict[ArrayKey, int] = {}
+    for spec in specs:
+        held.append(spec)
+        sizes.update((_key(array), array.nbytes) for array in _arrays(spec).values())
+        if len(held) == MAX_JOBS or sum(sizes.values()) >= MAX_HELD_BYTES:
+            yield held
+            held, sizes = [], {}
+    if held:
+        yield held
+
+
+def bodies(specs: Iterable[bytes]) -> Iterator[bytes]:
+    """Request bodies of at most MAX_BODY_BYTES from specs in JSON."""
+    part: list[bytes] = []
+    size_bytes = 0
+    for spec in specs:
+        if part and size_bytes + len(spec) > MAX_BODY_BYTES:
+            yield b'{"jobs":[' + b",".join(part) + b"]}"
+            part, size_bytes = [], 0
+        part.append(spec)
+        size_bytes += len(spec) + 1
+    yield b'{"jobs":[' + b",".join(part) + b"]}"
+
+
+def renumbered(error: MercerError, admitted: int) -> MercerError:
+    """The error of a later request, with the pointers counted from the first job of all."""
+    fields = tuple(FieldError(_shifted(field.pointer, admitted), field.detail) for field in error.errors)
+    shifted = type(error)(error.detail, errors=fields, retry_after_s=error.retry_after_s)
+    if admitted:
+        shifted.add_note(f"The first {admitted} jobs were admitted and go on.")
+    return shifted
+
+
+def _shifted(pointer: str, by: int) -> str:
+    match pointer.split("/"):
+        case ["", "jobs", number, *rest] if number.isdigit():
+            return "/".join(("", "jobs", str(int(number) + by), *rest))
+    return pointer
+
+
+def _arrays(spec: Spec) -> dict[str, np.ndarray[Any, Any]]:
+    return {name: array for name, array in spec.arrays().items() if isinstance(array, np.ndarray)}
+
+
+def _key(array: np.ndarray[Any, Any]) -> ArrayKey:
+    place = array.__array_interface__
+    return place["data"][0], place["strides"], array.shape, array.dtype.str
+
+
+def _upload_large(specs: list[Spec], uploaded: Uploaded) -> Flow[None]:
+    """Upload the arrays that hold, with all their repetitions, more than MAX_INLINE numbers.
+
+    `uploaded` keeps those that these specs use, so that what no later spec shares is forgotten.
+    """
+    found = {_key(array): array for spec in specs for array in _arrays(spec).values()}
+    uses = Counter(_key(array) for spec in specs for array in _arrays(spec).values())
+    for key in uploaded.keys() - found.keys():
+        del uploaded[key]
+    for key, array in found.items():
+        if key not in uploaded and array.size * uses[key] > MAX_INLINE:
+            digest = yield from upload(of_array(array))
+            uploaded[key] = array, DatasetReference(dataset=digest)
+
+
+def _body(spec: Spec, uploaded: Uploaded) -> bytes:
+    references: Mapping[str, DatasetReference] = {
+        name: uploaded[key][1] for name, array in _arrays(spec).items() if (key := _key(array)) in uploaded
+    }
+    sent = spec.model_copy(update=references) if references else spec
+    return sent.model_dump_json(exclude_none=True).encode()
