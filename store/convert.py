@@ -10,6 +10,9 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from collections import Counter
+from io import FileIO
+from operator import itemgetter
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -19,7 +22,8 @@ import pyarrow.parquet as pq
 
 from mercer.errors import InvalidArray, MercerError, TooLarge
 from store.csv_table import open_csv
-from store.disk import clear_reasons
+from store.disk import Appender
+from store.matrix import MAX_COLUMNS
 from store.table import Table, is_number
 
 MAX_MEMORY_BYTES = 2 * 2**30
@@ -28,16 +32,16 @@ MAX_MEMORY_BYTES = 2 * 2**30
 MAX_CPU_S = 600
 """A gigabyte of CSV takes about 10."""
 
-MAX_COLUMNS = 100_000
 BATCH_BYTES = 2**20
 
 
-def convert(source: BinaryIO, format: str, max_bytes: int, out: BinaryIO) -> dict[str, Any]:
+def convert(source: BinaryIO, format: str, max_bytes: int, out: Appender) -> dict[str, Any]:
     """Write the numbers of a file as rows of float64.
 
     Raises:
         InvalidArray: it cannot be read, a number is missing, or there is none.
         TooLarge: the rows take more than max_bytes.
+        Unavailable: they cannot be written.
     """
     table = READERS[format](source)
     _check_columns(table)
@@ -57,12 +61,13 @@ def convert(source: BinaryIO, format: str, max_bytes: int, out: BinaryIO) -> dic
 
 def _check_columns(table: Table) -> None:
     names = [*table.columns, *table.text_columns]
-    if twice := next((name for index, name in enumerate(names) if name in names[:index]), None):
-        raise InvalidArray(f"expected different column names, got {twice[:40]!r} twice")
-    if not table.columns:
-        raise InvalidArray(f"expected at least one column of numbers, got {len(names)} columns of text")
     if len(names) > MAX_COLUMNS:
         raise InvalidArray(f"expected at most {MAX_COLUMNS} columns, got {len(names)}")
+    name, times = max(Counter(names).items(), key=itemgetter(1), default=("", 0))
+    if times > 1:
+        raise InvalidArray(f"expected different column names, got {name[:40]!r} {times} times")
+    if not table.columns:
+        raise InvalidArray(f"expected at least one column of numbers, got {len(names)} columns of text")
 
 
 def _refuse_missing(batch: pa.RecordBatch, names: list[str], first_row: int) -> None:
@@ -94,14 +99,14 @@ def main(format: str, max_bytes: str, descriptor: str) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
     try:
-        with clear_reasons(), open(0, "rb", closefd=False) as source, open(int(descriptor), "wb") as out:
-            answer = convert(source, format, int(max_bytes), out)
+        with open(0, "rb", closefd=False) as source, FileIO(int(descriptor), "wb") as rows:
+            answer = convert(source, format, int(max_bytes), Appender(rows))
     except MercerError as error:
         answer = error.problem()
-    except (MemoryError, pa.ArrowMemoryError):
+    except MemoryError:
         limit = MAX_MEMORY_BYTES // 2**20
         answer = InvalidArray(f"reading the {format} file takes more than {limit} MiB of memory").problem()
-    except pa.ArrowException as error:
+    except (OSError, ValueError, pa.ArrowException) as error:  # pyarrow raises all three on a broken file
         answer = InvalidArray(f"not a {format} file that can be read: {str(error)[:200]}").problem()
     json.dump(answer, sys.stdout)
 

@@ -38,7 +38,7 @@ def open_csv(source: BinaryIO) -> Table:
 class _CsvFile:
     def __init__(self, source: BinaryIO) -> None:
         self._source = source
-        line = source.readline(MAX_LINE_BYTES)
+        line = _first_row(source)
         try:
             text = line.decode("utf-8-sig")
         except UnicodeDecodeError:
@@ -116,6 +116,16 @@ class _CsvFile:
     def _on_ragged(self, row: pacsv.InvalidRow) -> str:
         self._ragged = row
         return "error"
+
+
+def _first_row(source: BinaryIO) -> bytes:
+    """The first line, and those after it that belong to a quoted name."""
+    row = source.readline(MAX_LINE_BYTES)
+    while row.count(b'"') % 2 and (line := source.readline(MAX_LINE_BYTES - len(row))):
+        row += line
+    if len(row) == MAX_LINE_BYTES:
+        raise InvalidArray(f"expected a first row of less than {MAX_LINE_BYTES} bytes")
+    return row
 
 
 def _split(line: str, delimiter: str) -> list[str]:

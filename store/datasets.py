@@ -6,13 +6,15 @@ datasets/<hex>.json   its metadata (mercer.jobs.Dataset), written last: without 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from mmap import ACCESS_READ, mmap
 from typing import Any
 
 import numpy as np
 
-from mercer.arrays import ArrayInfo, DatasetReference, header_length, parse_header
+from mercer.arrays import ArrayInfo, DatasetReference
 from mercer.errors import UnknownDataset
 from mercer.jobs import Dataset
 from store.objects import Objects
@@ -53,12 +55,11 @@ class Datasets:
             return
         with ExitStack() as opened:
             matrix = opened.enter_context(self._objects.writer(_key(digest, "npy")))
-            mark = opened.enter_context(self._objects.writer(_key(digest, "json")))
             body: Body = NpyBody(matrix, self._max_bytes)
             if format != "npy":
                 aside, rows = (opened.enter_context(self._objects.scratch()) for _ in range(2))
                 body = TableBody(format, aside, rows, matrix, self._max_bytes)
-            yield Upload(digest, format, body, matrix, mark, self._max_bytes)
+            yield Upload(digest, format, body, matrix, self._mark, self._max_bytes)
 
     def info(self, digest: str) -> Dataset | None:
         """What is known of a data set; None when there is none."""
@@ -66,7 +67,10 @@ class Datasets:
             text = b"".join(self._objects.read(_key(digest, "json")))
         except KeyError:
             return None
-        return Dataset.model_validate_json(text)
+        dataset = Dataset.model_validate_json(text)
+        # A deletion beside an upload can leave a mark alone.
+        whole = self._objects.size(_key(digest, "npy")) == dataset.size_bytes
+        return dataset if whole else None
 
     def list(self) -> list[Dataset]:
         """All of them, newest first."""
@@ -110,21 +114,27 @@ class Datasets:
             InvalidSpec: it has no such rows or columns; pointers begin at the reference.
         """
         dataset = self._known(reference.dataset)
-        return select(dataset, reference).of(self._mapped(reference.dataset))
+        return select(dataset, reference).of(self._mapped(dataset))
+
+    def _mark(self, dataset: Dataset) -> None:
+        with self._objects.writer(_key(dataset.digest, "json")) as mark:
+            mark.write(dataset.model_dump_json().encode())
+            mark.commit()
 
     def _known(self, digest: str) -> Dataset:
         if (dataset := self.info(digest)) is None:
             raise _unknown(digest)
         return dataset
 
-    def _mapped(self, digest: str) -> np.ndarray[Any, Any]:
+    def _mapped(self, dataset: Dataset) -> np.ndarray[Any, Any]:
+        dtype = np.dtype(dataset.dtype)
+        offset = dataset.size_bytes - math.prod(dataset.shape) * dtype.itemsize
         try:
-            with self._objects.local_path(_key(digest, "npy")).open("rb") as file:
-                head = file.read(12)
-                header = parse_header(head + file.read(header_length(head) - len(head)))
-                return np.memmap(file, header.dtype, "r", header.size_bytes, header.shape)
+            with self._objects.local_path(_key(dataset.digest, "npy")).open("rb") as file:
+                mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
         except FileNotFoundError:
-            raise _unknown(digest) from None
+            raise _unknown(dataset.digest) from None
+        return np.frombuffer(mapped, dtype, offset=offset).reshape(dataset.shape)
 
 
 def _key(digest: str, suffix: str) -> str:

@@ -6,6 +6,7 @@ start clears. Several processes share one folder.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
@@ -21,7 +22,7 @@ from store.disk import Appender, clear_reasons
 from store.objects import Entry, check_key
 
 STALE_S = 3_600
-"""A partial file that nobody wrote to for so long belongs to a process that died."""
+"""A partial file so old whose lock is free belongs to a process that died."""
 
 
 class LocalWriter(Appender):
@@ -29,6 +30,8 @@ class LocalWriter(Appender):
 
     def __init__(self, path: Path, target: Path) -> None:
         super().__init__(FileIO(path, "xb"))
+        # Held until the file is closed or the process dies: whoever clears up sees that someone still writes.
+        fcntl.flock(self.file, fcntl.LOCK_EX)
         self._path = path
         self._target = target
 
@@ -148,8 +151,9 @@ class LocalObjects:
     def _clear_stale(self) -> None:
         limit = time.time() - STALE_S
         for path in self._partial.iterdir():
-            with suppress(FileNotFoundError):
-                if path.stat().st_mtime < limit:
+            with suppress(FileNotFoundError, BlockingIOError), FileIO(path) as file:
+                if os.fstat(file.fileno()).st_mtime < limit:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink()
 
 

@@ -74,13 +74,13 @@ class TableBody:
         done = subprocess.run(
             [sys.executable, "-m", "store.convert", self._format, str(self._max_bytes), str(descriptor)],
             stdin=self._upload.file,
-            capture_output=True,
+            stdout=subprocess.PIPE,
             pass_fds=(descriptor,),
             cwd=ROOT,
             check=False,
         )
         if done.returncode:
-            raise InvalidArray(f"not a {self._format} file that can be read: its reader gave up")
+            raise InvalidArray(f"not a {self._format} file that can be read: its reader ended with {done.returncode}")
         answer = json.loads(done.stdout)
         if "type" in answer:
             raise from_problem(answer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, Protocol
 
@@ -47,11 +48,15 @@ class Body(Protocol):
         """
 
 
+Mark = Callable[[Dataset], None]
+"""Stores the metadata of a data set."""
+
+
 class Upload:
     """A data set that is being received; nobody sees it before the commit."""
 
     def __init__(
-        self, digest: str, format: Format, body: Body, matrix: ObjectWriter, mark: ObjectWriter, max_bytes: int
+        self, digest: str, format: Format, body: Body, matrix: ObjectWriter, mark: Mark, max_bytes: int
     ) -> None:
         self._digest = digest
         self._format = format
@@ -101,8 +106,7 @@ class Upload:
         )
         # Without its mark the matrix is no data set: a crash in between leaves nothing to be seen.
         self._matrix.commit()
-        self._mark.write(dataset.model_dump_json().encode())
-        self._mark.commit()
+        self._mark(dataset)
         return dataset
 
 
