@@ -12,6 +12,7 @@ MercerError
         UnknownDataset
     NotFinished                 409  the result was asked for too early
     NoResult                    409  the job ended without a result
+    NotRetryable                409  the job has not failed
     NotAcceptable               406  the result has no such representation
     TooLarge                    413
     UnsupportedFormat           415
@@ -164,6 +165,14 @@ class NoResult(MercerError):
     code = "no-result"
     status = 409
     title = "The job has no result"
+
+
+class NotRetryable(MercerError):
+    """Only a job that failed, expired, died or was cancelled can be tried again."""
+
+    code = "not-retryable"
+    status = 409
+    title = "The job cannot be tried again"
 
 
 class NotAcceptable(MercerError):

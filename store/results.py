@@ -124,6 +124,15 @@ class Results:
         except KeyError:
             raise NoResult("The result has passed its time to live: submit the job again.") from None
 
+    def probe(self) -> None:
+        """Write a little and undo it.
+
+        Raises:
+            Unavailable: results cannot be stored now.
+        """
+        with self._objects.writer("results/probe") as writer:
+            writer.write(b"probe")
+
     def expire(self, older_than_s: float) -> int:
         """Delete the objects written longer ago than this; returns how many."""
         limit = time.time() - older_than_s
