@@ -1,10 +1,12 @@
 """Kernel functions as specifications: what every family has, and how they are composed.
 
 `0.7 * Matern(nu=2.5) + White(0.01)` is a tree of frozen models that travels as nested JSON; nothing here computes.
+`str(kernel)` is the text that `mercer.kernels.text` reads.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
@@ -37,7 +39,7 @@ def _per_dimension(value: object) -> float | tuple[float, ...]:
     for number in each:
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise ValueError(f"expected a number or a list of numbers, got {type(number).__name__}")
-        if not 0 < number < float("inf"):
+        if not 0 < number <= sys.float_info.max:
             raise ValueError(f"expected a finite number > 0, got {number}")
     if not each:
         raise ValueError("expected one number for each active dimension, got none")
@@ -134,6 +136,11 @@ class Family(KernelFunction):
         """Its family."""
         return self.family
 
+    def __str__(self) -> str:
+        names = sorted(type(self).model_fields, key="active_dimensions".__eq__)  # which every family has, comes last
+        values = {name: getattr(self, name) for name in names if name != "family"}
+        return f"{self.family}({', '.join(f'{n}={_number(v)}' for n, v in values.items() if v is not None)})"
+
     def n_active(self, d: int) -> int:
         """How many of d columns it reads."""
         return d if self.active_dimensions is None else len(self.active_dimensions)
@@ -161,6 +168,9 @@ class Sum(KernelFunction):
         """For example sum(matern,white)."""
         return f"sum({','.join(term.structure() for term in self.terms)})"
 
+    def __str__(self) -> str:
+        return " + ".join(_operand(term, Sum) for term in self.terms)
+
 
 class Product(KernelFunction):
     """k(x, y) = prod_t k_t(x, y)."""
@@ -183,6 +193,9 @@ class Product(KernelFunction):
     def structure(self) -> str:
         """For example product(linear,periodic)."""
         return f"product({','.join(factor.structure() for factor in self.factors)})"
+
+    def __str__(self) -> str:
+        return " * ".join(_operand(factor, Sum, Product, Scale) for factor in self.factors)
 
 
 class Scale(KernelFunction):
@@ -207,6 +220,9 @@ class Scale(KernelFunction):
         """For example scale(gaussian)."""
         return f"scale({self.kernel.structure()})"
 
+    def __str__(self) -> str:
+        return f"{_number(self.factor)} * {_operand(self.kernel, Sum, Product, Scale)}"
+
 
 class Power(KernelFunction):
     """k(x, y) = k_1(x, y)^exponent, exponent a positive integer."""
@@ -230,12 +246,27 @@ class Power(KernelFunction):
         """For example power(linear)."""
         return f"power({self.kernel.structure()})"
 
+    def __str__(self) -> str:
+        return f"{_operand(self.kernel, Sum, Product, Scale, Power)}**{self.exponent}"
+
 
 def _parts(kernel: KernelFunction, composition: type[Sum] | type[Product]) -> tuple[Any, ...]:
     """The terms of a sum (factors of a product), so that a + b + c is one sum of three."""
     if isinstance(kernel, composition):
         return kernel.terms if isinstance(kernel, Sum) else kernel.factors
     return (kernel,)
+
+
+def _operand(kernel: KernelFunction, *grouped: type[KernelFunction]) -> str:
+    """The text of a part, in parentheses when it is one of `grouped`."""
+    return f"({kernel})" if isinstance(kernel, grouped) else str(kernel)
+
+
+def _number(value: float | tuple[float, ...]) -> str:
+    """The shortest text that reads back as the same number, or list of numbers."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(_number(one) for one in value)}]"
+    return repr(value).removesuffix(".0")
 
 
 def _as_kernel(value: KernelFunction | float) -> KernelFunction:
