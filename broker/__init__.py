@@ -1,1 +1,1 @@
-"""Jobs on their way through Redis. The only package that imports redis."""
+"""Jobs on their way through Redis: the queue, the leases and the job records. The only package that imports redis."""

@@ -1,0 +1,101 @@
+#!lua flags=allow-oom
+-- Takes a batch of jobs under a new lease, from the batch key whose oldest job has waited longest.
+-- ARGV: lease, worker, device, max_jobs, max_bytes, max_flops, lease_ms, linger_ms
+-- Answers {batch, id, kind, spec, attempt, made, id, ...}; or ms to linger; or nothing when there is no work
+local lease, worker, device = ARGV[1], ARGV[2], ARGV[3]
+local max_jobs, max_bytes, max_flops = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+local linger_ms = tonumber(ARGV[8])
+local now = now_ms()
+
+local function append(answer, id, job)
+  for _, value in ipairs({id, job[1], job[2], tonumber(job[3]), tonumber(job[4])}) do answer[#answer + 1] = value end
+end
+
+-- The reply to this very claim was lost: the same jobs again.
+local function again()
+  local held = redis.call('HGETALL', lease_key(lease))
+  local answer = {redis.call('HGET', lease_key(lease), '@batch')}
+  for i = 1, #held, 2 do
+    if string.sub(held[i], 1, 1) ~= '@' then
+      append(answer, held[i], redis.call('HMGET', job_key(held[i]), 'kind', 'spec', 'tries', 'made'))
+    end
+  end
+  return answer
+end
+
+-- Jobs that came back, then new ones: (entries in the order of admission, how many of them came back).
+local function waiting_entries(stream)
+  local entries, back = {}, 0
+  local function read(count, ...)
+    local reply = redis.pcall('XREADGROUP', 'GROUP', GROUP, BACK, 'COUNT', count, ...)
+    if reply and reply.err then return false end
+    for _, entry in ipairs(reply and reply[1][2] or {}) do entries[#entries + 1] = entry end
+    return true
+  end
+  if not read(max_jobs, 'STREAMS', stream, '0') then return {}, 0 end
+  back = #entries
+  -- Without a pending entry for each: the lease says what runs, and so the pending list holds only what came back.
+  if back < max_jobs then read(max_jobs - back, 'NOACK', 'STREAMS', stream, '>') end
+  return entries, back
+end
+
+-- How many of the entries go together: {entry, id, job} of each taken, and the entries that lead nowhere.
+local function choose(entries)
+  local taken, lost, bytes, flops = {}, {}, 0, 0
+  for _, entry in ipairs(entries) do
+    local id = entry[2] and entry[2][2]
+    local job = id and redis.call('HMGET', job_key(id), 'kind', 'spec', 'tries', 'made', 'bytes', 'flops', 'alone')
+    if not job or not job[1] then -- deleted by hand
+      lost[#lost + 1] = entry[1]
+    else
+      bytes, flops = bytes + tonumber(job[5]), flops + tonumber(job[6])
+      if #taken > 0 and (bytes > max_bytes or flops > max_flops or job[7]) then break end
+      taken[#taken + 1] = {entry[1], id, job}
+      if job[7] then break end
+    end
+  end
+  return taken, lost
+end
+
+local function claim(batch)
+  local stream = queue_key(batch)
+  local entries, back = waiting_entries(stream)
+  local taken, lost = choose(entries)
+  for n, entry in ipairs(entries) do
+    local read = n <= #taken + #lost
+    if read and n <= back then redis.call('XACK', stream, GROUP, entry[1]) end
+    if not read and n > back then redis.call('XCLAIM', stream, GROUP, BACK, 0, entry[1], 'FORCE', 'JUSTID') end
+  end
+  if #lost > 0 then delete_entries(batch, lost) end
+  take_waiting(batch, #taken + #lost)
+  if #taken == 0 then return end
+
+  local answer, held, ids = {batch}, {}, {}
+  for n, take in ipairs(taken) do
+    local entry, id, job = unpack(take)
+    job[3] = tonumber(job[3] or 0) + 1
+    redis.call('HSET', job_key(id), 'state', 'running', 'lease', lease, 'worker', worker, 'device', device,
+      'began', now, 'tries', job[3])
+    append(answer, id, job)
+    held[2 * n - 1], held[2 * n], ids[n] = id, entry, id
+  end
+  redis.call('HSET', lease_key(lease), '@batch', batch, '@worker', worker, '@stop', '', unpack(held))
+  redis.call('ZADD', LEASES, now + ARGV[7], lease)
+  redis.call('HINCRBY', COUNTS, 'running', #ids)
+  publish('moved', ids)
+  return answer
+end
+
+if redis.call('EXISTS', lease_key(lease)) == 1 then return again() end
+while true do
+  local ready = redis.call('ZRANGE', READY, 0, 1, 'WITHSCORES')
+  local batch, since, other = ready[1], tonumber(ready[2]), ready[3]
+  if not batch then return end
+  local linger = since + linger_ms - now
+  if linger > 0 and not other and tonumber(redis.call('HGET', WAITING, batch) or 0) < max_jobs then return linger end
+  local answer = claim(batch)
+  if answer then
+    if redis.call('EXISTS', READY) == 1 then ring() end
+    return answer
+  end
+end

@@ -1,0 +1,44 @@
+"""Every key in Redis, with its type and meaning.
+
+All begin with the tag `{namespace}:`, so that a cluster keeps them together and each script may touch them all.
+
+    job:<id>         hash    one job; its fields are listed below. Expires result_ttl_s after the job ended
+    queue:<batch>    stream  one entry {i: id} for each waiting or running job of a batch key; deleted when empty.
+                             Group `workers`: what it has not delivered is waiting, what it has is running, except
+                             for its pending list (consumer `back`): jobs that came back and go first
+    ready            zset    batch key -> ms at which its oldest waiting job was queued
+    waiting          hash    batch key -> how many jobs wait
+    counts           hash    queued, running; admitted (ever); window, done, rate: finished jobs per second, for
+                             Retry-After
+    lease:<lease>    hash    one claimed batch: id -> stream entry, for the jobs not finished yet, and @batch, @worker,
+                             @stop (the ids whose cancellation was asked for). Whoever is not in it cannot finish a job
+    leases           zset    lease -> ms at which it expires
+    idempotency:<k>  string  the id of the job admitted with this Idempotency-Key. Expires idempotency_ttl_s later
+    index            stream  {i: id} for every job whose record exists, in the order of admission
+    trim             string  where the next look for expired records in `index` begins
+    bell             list    the doorbell: at most one token; a worker without work blocks on it
+    progress:<id>    stream  {f: fraction} as a worker reported it, capped; only where one did
+    workers          zset    worker -> ms at which it counts as gone
+    worker:<name>    hash    device, started, seen (ms), running, done
+
+    channel ended    the ids of jobs that reached a terminal state, joined by spaces
+    channel moved    the ids of jobs that started or made progress, joined by spaces
+
+Fields of a job:
+
+    kind, batch, spec, print (fingerprint), bytes, flops, made (ms), seq (number of its admission)    from admission
+    state, entry (in its stream)                                                                      always
+    lease, worker, device, began (ms), tries (deliveries), progress, stop (cancellation was asked for)    once claimed
+    deaths (leases that expired over it), alone                                                  once a worker died
+    ended (ms), ran (JSON: device, batch_size, timings), result, error                                    once ended
+"""
+
+
+def tag(namespace: str) -> str:
+    """What all keys of a namespace begin with; the only key that scripts are given."""
+    return f"{{{namespace}}}"
+
+
+def channels(namespace: str) -> tuple[str, str]:
+    """The names of the channels `ended` and `moved`."""
+    return f"{tag(namespace)}:ended", f"{tag(namespace)}:moved"

@@ -1,0 +1,159 @@
+"""What the service and the workers tell the queue, and what it answers. Times are milliseconds of Redis' own clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from mercer.jobs import TERMINAL, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """A job to be queued."""
+
+    id: str
+    kind: str
+    batch_key: str
+    spec: bytes
+    """Canonical JSON; only a worker reads it."""
+    fingerprint: str
+    """SHA-256 of the canonical request, in hex: what an idempotency key stands for."""
+    flops: int
+    bytes: int
+    """With `flops`, what a batch is bounded by."""
+    idempotency_key: str | None = None
+    alone: bool = False
+    """Never in one batch with others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A job that is in the queue."""
+
+    id: str
+    replayed: bool
+    """Whether an earlier request with the same idempotency key had queued it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A job as it is now."""
+
+    id: str
+    kind: str
+    state: State
+    batch_key: str
+    batch_size: int | None = None
+    attempt: int = 0
+    worker: str | None = None
+    device: str | None = None
+    progress: float = 0.0
+    created_ms: int
+    started_ms: int | None = None
+    finished_ms: int | None = None
+    timings: dict[str, float] | None = None
+    """queued_ms, and what the worker measured."""
+    result: bytes | None = None
+    """As the worker gave it to `finish`."""
+    error: bytes | None = None
+    """A problem document, as JSON."""
+    queue_position: int | None = None
+    """How many jobs at least go before it; only while queued."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the state is terminal: nothing changes any more."""
+        return self.state in TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job that a worker is to run."""
+
+    id: str
+    kind: str
+    spec: bytes
+    attempt: int
+    created_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Jobs that go together, held until the lease expires."""
+
+    lease: str
+    batch_key: str
+    jobs: list[ClaimedJob]
+
+
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What a worker hears when it renews its lease."""
+
+    held: bool
+    """False: the lease expired, its jobs were given to others, and nothing it finishes is accepted."""
+    cancelled: set[str]
+    """Jobs whose cancellation was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """How a job ended."""
+
+    id: str
+    state: State
+    result: bytes | None = None
+    error: bytes | None = None
+    device: str
+    batch_size: int
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+
+def pack_run(finished: Finished) -> bytes:
+    """The field `ran` of the job's hash."""
+    ran = {"device": finished.device, "batch_size": finished.batch_size, "timings": finished.timings}
+    return json.dumps(ran, separators=(",", ":")).encode()
+
+
+def parse_record(values: Sequence[Any], queued: int, admitted: int) -> Record | None:
+    """The record in an answer of a script, or None where there is no such job.
+
+    Args:
+        values: What `read_record` in shared.lua returns.
+        queued: Jobs that wait now.
+        admitted: Jobs ever admitted.
+    """
+    state, kind, batch, tries, worker, device, progress, made, began, ended, ran, result, error, seq, job_id = values
+    if state is None:
+        return None
+    state = State(state.decode())
+    run = json.loads(ran) if ran else {}
+    return Record(
+        id=job_id.decode(),
+        kind=kind.decode(),
+        state=state,
+        batch_key=batch.decode(),
+        batch_size=run.get("batch_size"),
+        attempt=int(tries or 0),
+        worker=_text(worker),
+        device=run.get("device") or _text(device),
+        progress=1.0 if state == State.SUCCEEDED else float(progress or 0),
+        created_ms=int(made),
+        started_ms=_integer(began),
+        finished_ms=_integer(ended),
+        timings={"queued_ms": float(int(began) - int(made)), **run["timings"]} if run and began else None,
+        result=result or None,
+        error=error or None,
+        queue_position=max(0, queued - 1 - (admitted - int(seq))) if state == State.QUEUED else None,
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    return value.decode() if value else None
+
+
+def _integer(value: bytes | None) -> int | None:
+    return int(value) if value else None

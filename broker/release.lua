@@ -1,0 +1,30 @@
+#!lua flags=allow-oom
+-- Gives back jobs that a worker took and did not start: they wait in their old places and it counts as no delivery.
+-- ARGV: lease, result_ttl_s, id ... Answers the ids that now wait again
+local lease, ids = ARGV[1], {unpack(ARGV, 3)}
+local held = redis.call('HMGET', lease_key(lease), '@batch', unpack(ids))
+local batch, now = held[1], now_ms()
+local left, back, cancelled = {}, {}, {}
+for n, id in ipairs(ids) do
+  local entry = held[n + 1]
+  if entry then
+    left[#left + 1] = id
+    if redis.call('HGET', job_key(id), 'stop') then
+      end_job(id, now, ARGV[2], 'cancelled')
+      delete_entries(batch, {entry})
+      cancelled[#cancelled + 1] = id
+    else
+      put_back(id, batch, entry)
+      redis.call('HINCRBY', job_key(id), 'tries', -1)
+      back[#back + 1] = id
+    end
+  end
+end
+if #left > 0 then
+  leave_lease(lease, left)
+  redis.call('HINCRBY', COUNTS, 'running', -#left)
+  publish('ended', cancelled)
+  publish('moved', back)
+end
+if #back > 0 then ring() end
+return back

@@ -1,0 +1,16 @@
+#!lua
+-- Queues a job again that ended without success; leaves any other as it is. ARGV: id. Answers {queued, admitted, record}
+local id = ARGV[1]
+local AGAIN = {failed = true, cancelled = true, expired = true, dead = true}
+local job = redis.call('HMGET', job_key(id), 'state', 'batch')
+local state, batch = job[1], job[2]
+if AGAIN[state or ''] then
+  redis.call('HDEL', job_key(id), 'lease', 'worker', 'device', 'began', 'ended', 'progress', 'stop', 'deaths', 'ran',
+    'result', 'error')
+  redis.call('HSET', job_key(id), 'seq', redis.call('HINCRBY', COUNTS, 'admitted', 1))
+  redis.call('PERSIST', job_key(id))
+  add_waiting(batch, enqueue(id, batch), 1)
+  publish('moved', {id})
+  ring()
+end
+return {records_header(), read_record(id)}

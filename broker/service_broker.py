@@ -1,0 +1,231 @@
+"""What the HTTP service asks of the queue."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
+
+from broker.faults import check_server
+from broker.keys import tag
+from broker.pipe import Argument, Pipe
+from broker.records import Admitted, Record, Submission, parse_record
+from broker.wakes import RECHECK_S, Wakes
+from mercer.errors import IdempotencyConflict, QueueFull
+from mercer.jobs import Worker
+
+RECORDS_AT_ONCE = 200
+"""In one script: 1 ms of the server's time."""
+
+LOOKED_AT_ONCE = 1000
+"""Index entries that one page looks through: 5 ms of the server's time, when a state is rare."""
+
+GATHER_S = 0.002
+"""After the first job of a wait has ended: others of its batch follow at once."""
+
+MAX_RETRY_AFTER_S = 60
+
+Event = tuple[str, Literal["state", "progress"], Record | float]
+
+
+class ServiceBroker:
+    """The queue, seen from the service; made by `connect`.
+
+    Args:
+        url: redis://, rediss:// or unix://.
+        namespace: What all keys begin with.
+        result_ttl_s: How long the record of an ended job is kept.
+        idempotency_ttl_s: How long an idempotency key is remembered.
+        max_queued: How many jobs may wait.
+    """
+
+    def __init__(self, url: str, *, namespace: str, result_ttl_s: int, idempotency_ttl_s: int, max_queued: int) -> None:
+        self._pipe = Pipe(url, namespace)
+        self._wakes = Wakes(url, namespace, self._ended)
+        self._tag = tag(namespace)
+        self._result_ttl_s = result_ttl_s
+        self._idempotency_ttl_s = idempotency_ttl_s
+        self._max_queued = max_queued
+
+    @classmethod
+    def connect(
+        cls,
+        url: str,
+        *,
+        namespace: str = "mercer",
+        result_ttl_s: int = 86_400,
+        idempotency_ttl_s: int = 86_400,
+        max_queued: int = 100_000,
+    ) -> Self:
+        """The queue at an address, after a look at the server.
+
+        Raises:
+            UnsuitableRedis: The server would lose jobs.
+            Unavailable: It does not answer.
+        """
+        check_server(url)
+        return cls(
+            url,
+            namespace=namespace,
+            result_ttl_s=result_ttl_s,
+            idempotency_ttl_s=idempotency_ttl_s,
+            max_queued=max_queued,
+        )
+
+    async def close(self) -> None:
+        """Hang up; whoever still waits gets Unavailable."""
+        await self._wakes.close()
+        await self._pipe.close()
+
+    async def ping(self) -> None:
+        """Ask for a sign of life.
+
+        Raises:
+            Unavailable: There is none.
+        """
+        await self._pipe.command("PING")
+
+    async def admit(self, submissions: Sequence[Submission]) -> list[Admitted]:
+        """Queue all of them or none.
+
+        Raises:
+            IdempotencyConflict: A key stands for another request.
+            QueueFull: Too many jobs wait already.
+            Unavailable: Redis cannot take them now.
+        """
+        arguments: list[Argument] = [self._max_queued, self._idempotency_ttl_s]
+        for job in submissions:
+            arguments += (job.id, job.kind, job.batch_key, job.spec, job.fingerprint, job.bytes, job.flops)
+            arguments += ("1" if job.alone else "", job.idempotency_key or "")
+        verdict, *answers = await self._pipe.run("admit", *arguments)
+        if verdict == b"conflict":
+            key = submissions[answers[0]].idempotency_key
+            raise IdempotencyConflict(f"the Idempotency-Key {key!r} was used for another request; nothing was queued")
+        if verdict == b"full":
+            raise self._full(int(answers[0]), float(answers[1]))
+        return [
+            Admitted(earlier.decode(), replayed=True) if earlier else Admitted(job.id, replayed=False)
+            for job, earlier in zip(submissions, answers, strict=True)
+        ]
+
+    async def record(self, job_id: str) -> Record | None:
+        """A job as it is now; None when there is none of this id."""
+        return (await self.records([job_id]))[0]
+
+    async def records(self, ids: Sequence[str]) -> list[Record | None]:
+        """Many jobs as they are now."""
+        chunks = [ids[start : start + RECORDS_AT_ONCE] for start in range(0, len(ids), RECORDS_AT_ONCE)]
+        answers = await asyncio.gather(*(self._pipe.run("records", *chunk) for chunk in chunks))
+        return [record for header, *values in answers for record in _records(header, values)]
+
+    async def page(self, cursor: str | None, limit: int, state: str | None) -> tuple[list[Record], str | None]:
+        """Some jobs, newest first, and where the next page begins.
+
+        A page of a rare state may be short, or empty, and still have a next one.
+        """
+        look = max(limit, LOOKED_AT_ONCE if state else limit)
+        header, after, *values = await self._pipe.run("page", cursor or "+", limit, state or "", look)
+        return [record for record in _records(header, values) if record], after.decode() or None
+
+    async def cancel(self, job_id: str) -> Record | None:
+        """Cancel a waiting job at once; a running one when its worker next renews its lease."""
+        header, values = await self._pipe.run("cancel", job_id, self._result_ttl_s)
+        return _records(header, [values])[0]
+
+    async def retry(self, job_id: str) -> Record | None:
+        """Queue a job again that ended without success; any other stays as it is."""
+        header, values = await self._pipe.run("retry", job_id)
+        return _records(header, [values])[0]
+
+    async def wait(self, ids: Sequence[str], timeout_s: float) -> set[str]:
+        """Those that have ended, as soon as there is at least one; none when the time is over first."""
+        with self._wakes.watching(ids) as watch:
+            ended = await self._ended(list(ids))
+            deadline = asyncio.get_running_loop().time() + timeout_s
+            while not (ended or watch.ended):
+                left_s = deadline - asyncio.get_running_loop().time()
+                if left_s <= 0 or not await watch.wait(left_s):
+                    return set()
+            if len(ended) < len(ids):
+                await asyncio.sleep(GATHER_S)
+            return ended | watch.ended
+
+    async def events(self, job_id: str, after: str | None) -> AsyncIterator[Event]:
+        """What happens to a job, until it has ended; nothing when there is none of this id.
+
+        Args:
+            job_id: Which job.
+            after: The id of the last event seen, to go on from there.
+        """
+        seen, reported = _parse_event_id(after)
+        with self._wakes.watching([job_id]) as watch:
+            while True:
+                record = await self.record(job_id)
+                if record is None:
+                    return
+                current = f"{record.attempt}.{record.state}"
+                if current != seen and not record.done:
+                    seen = current
+                    yield f"{seen}.{reported}", "state", record
+                for event, fraction in await self._progress(job_id, reported):
+                    reported = event
+                    yield f"{seen}.{reported}", "progress", fraction
+                if record.done:
+                    if current != seen:
+                        yield f"{current}.{reported}", "state", record
+                    return
+                await watch.wait(RECHECK_S)
+
+    async def depth(self) -> tuple[int, int]:
+        """How many jobs wait and how many run."""
+        queued, running, _ = await self._pipe.run("depth")
+        return queued, running
+
+    async def oldest_queued_ms(self) -> int:
+        """How long the oldest waiting job has waited; 0 when none waits."""
+        _, _, waited_ms = await self._pipe.run("depth")
+        return int(waited_ms)
+
+    async def workers(self) -> list[Worker]:
+        """The workers that are alive, by name."""
+        return sorted(map(_worker, await self._pipe.run("workers")), key=lambda worker: worker.name)
+
+    async def _ended(self, ids: list[str]) -> set[str]:
+        return {job_id.decode() for job_id in await self._pipe.run("terminal", *ids)}
+
+    async def _progress(self, job_id: str, after: str) -> list[tuple[str, float]]:
+        entries = await self._pipe.command("XRANGE", f"{self._tag}:progress:{job_id}", f"({after}", "+")
+        return [(entry_id.decode(), float(values[1])) for entry_id, values in entries]
+
+    def _full(self, queued: int, per_second: float) -> QueueFull:
+        wait_s = queued / per_second if per_second else MAX_RETRY_AFTER_S
+        return QueueFull(
+            f"{queued} jobs wait already, and at most {self._max_queued} may",
+            retry_after_s=min(max(1, math.ceil(wait_s)), MAX_RETRY_AFTER_S),
+        )
+
+
+def _records(header: Sequence[bytes | None], values: Sequence[Any]) -> list[Record | None]:
+    queued, admitted = (int(number or 0) for number in header)
+    return [parse_record(value, queued, admitted) for value in values]
+
+
+def _worker(values: Sequence[bytes]) -> Worker:
+    name, device, started, seen, running, done = (value.decode() for value in values)
+    return Worker(
+        name=name,
+        device=device,
+        started_at=datetime.fromtimestamp(int(started) / 1000, UTC),
+        seen_at=datetime.fromtimestamp(int(seen) / 1000, UTC),
+        running=int(running),
+        jobs_done=int(done),
+    )
+
+
+def _parse_event_id(event_id: str | None) -> tuple[str, str]:
+    """The state and the entry of the progress stream that were last seen."""
+    attempt_and_state, _, progress_id = (event_id or "").rpartition(".")
+    known = progress_id.replace("-", "").isdigit()
+    return (attempt_and_state, progress_id) if known else ("", "0")

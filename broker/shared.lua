@@ -1,0 +1,111 @@
+-- Steps that several transitions share; scripts.py puts this in front of each script. keys.py explains the keys.
+local TAG = KEYS[1] .. ':'
+local GROUP, BACK = 'workers', 'back'
+local READY, WAITING, COUNTS, LEASES = TAG .. 'ready', TAG .. 'waiting', TAG .. 'counts', TAG .. 'leases'
+local LEASE_HEADER = 3 -- fields of a lease that are not jobs
+
+local function job_key(id) return TAG .. 'job:' .. id end
+local function queue_key(batch) return TAG .. 'queue:' .. batch end
+local function lease_key(lease) return TAG .. 'lease:' .. lease end
+local function entry_ms(entry) return string.match(entry, '^%d+') end
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- At most one token: whoever takes it and leaves work behind puts it back.
+local function ring()
+  if redis.call('LLEN', TAG .. 'bell') == 0 then redis.call('LPUSH', TAG .. 'bell', '1') end
+end
+
+local function publish(channel, ids)
+  if #ids > 0 then redis.call('PUBLISH', TAG .. channel, table.concat(ids, ' ')) end
+end
+
+local function add_waiting(batch, entry, number)
+  redis.call('ZADD', READY, 'LT', entry_ms(entry), batch)
+  redis.call('HINCRBY', WAITING, batch, number)
+  redis.call('HINCRBY', COUNTS, 'queued', number)
+end
+
+local function oldest_waiting(batch)
+  local stream = queue_key(batch)
+  if redis.call('EXISTS', stream) == 0 then return end -- deleted by hand
+  local back = redis.call('XPENDING', stream, GROUP, '-', '+', 1)
+  if back[1] then return back[1][1] end
+  local group, last = redis.call('XINFO', 'GROUPS', stream)[1], nil
+  for i = 1, #group, 2 do
+    if group[i] == 'last-delivered-id' then last = group[i + 1] end
+  end
+  local next = redis.call('XRANGE', stream, '(' .. last, '+', 'COUNT', 1)
+  return next[1] and next[1][1]
+end
+
+-- Jobs left the waiting ones of a batch key; its place among the ready ones follows.
+local function take_waiting(batch, number)
+  local left = redis.call('HINCRBY', WAITING, batch, -number)
+  redis.call('HINCRBY', COUNTS, 'queued', -number)
+  local oldest = left > 0 and oldest_waiting(batch)
+  if oldest then
+    redis.call('ZADD', READY, entry_ms(oldest), batch)
+  else
+    redis.call('HINCRBY', COUNTS, 'queued', -left) -- not 0 only where entries were deleted by hand
+    redis.call('HDEL', WAITING, batch)
+    redis.call('ZREM', READY, batch)
+  end
+end
+
+local function make_queue(batch)
+  local stream = queue_key(batch)
+  if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM') end
+  return stream
+end
+
+-- A job goes to the end of its queue; it is for the caller to count it as waiting.
+local function enqueue(id, batch)
+  local entry = redis.call('XADD', make_queue(batch), '*', 'i', id)
+  redis.call('HSET', job_key(id), 'state', 'queued', 'entry', entry)
+  return entry
+end
+
+-- An empty stream goes, and its group with it.
+local function delete_entries(batch, entries)
+  local stream = queue_key(batch)
+  redis.call('XDEL', stream, unpack(entries))
+  if redis.call('XLEN', stream) == 0 then redis.call('DEL', stream) end
+end
+
+-- A running job waits again in its old place, or at the end where its entry was deleted by hand.
+local function put_back(id, batch, entry)
+  redis.call('HDEL', job_key(id), 'lease', 'worker', 'device', 'began', 'progress')
+  redis.call('HSET', job_key(id), 'state', 'queued')
+  local claimed = redis.pcall('XCLAIM', queue_key(batch), GROUP, BACK, 0, entry, 'FORCE', 'JUSTID')
+  if not claimed[1] then entry = enqueue(id, batch) end
+  add_waiting(batch, entry, 1)
+end
+
+local function end_job(id, now, ttl_s, state, ...)
+  redis.call('HSET', job_key(id), 'state', state, 'ended', now, ...)
+  redis.call('EXPIRE', job_key(id), ttl_s)
+end
+
+-- Jobs left a lease; an empty lease goes.
+local function leave_lease(lease, ids)
+  redis.call('HDEL', lease_key(lease), unpack(ids))
+  if redis.call('HLEN', lease_key(lease)) <= LEASE_HEADER then
+    redis.call('DEL', lease_key(lease))
+    redis.call('ZREM', LEASES, lease)
+  end
+end
+
+-- The same fields, in the same order, as records.py parses.
+local function read_record(id)
+  local record = redis.call('HMGET', job_key(id), 'state', 'kind', 'batch', 'tries', 'worker', 'device', 'progress',
+    'made', 'began', 'ended', 'ran', 'result', 'error', 'seq')
+  record[#record + 1] = id
+  return record
+end
+
+-- Every answer with records begins with what a place in the queue is computed from.
+local function records_header() return redis.call('HMGET', COUNTS, 'queued', 'admitted') end

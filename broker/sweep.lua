@@ -1,0 +1,41 @@
+#!lua flags=allow-oom
+-- Takes the jobs of expired leases back: they wait again in their old places, alone after two deaths, and after
+-- max_deliveries they are dead. ARGV: max_deliveries, result_ttl_s, error of a dead job, leases looked at in one call
+-- Answers the ids that now wait again
+local DEATHS_BEFORE_ALONE = 2
+local now = now_ms()
+local back, ended = {}, {}
+
+local function take_back(id, batch, entry)
+  local deaths = redis.call('HINCRBY', job_key(id), 'deaths', 1)
+  if redis.call('HGET', job_key(id), 'stop') then
+    end_job(id, now, ARGV[2], 'cancelled')
+  elseif deaths >= tonumber(ARGV[1]) then
+    end_job(id, now, ARGV[2], 'dead', 'error', ARGV[3])
+  else
+    if deaths >= DEATHS_BEFORE_ALONE then redis.call('HSET', job_key(id), 'alone', 1) end
+    put_back(id, batch, entry)
+    back[#back + 1] = id
+    return
+  end
+  delete_entries(batch, {entry})
+  ended[#ended + 1] = id
+end
+
+for _, lease in ipairs(redis.call('ZRANGE', LEASES, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[4])) do
+  local held = redis.call('HGETALL', lease_key(lease))
+  local batch, jobs = redis.call('HGET', lease_key(lease), '@batch'), 0
+  for i = 1, #held, 2 do
+    if string.sub(held[i], 1, 1) ~= '@' then
+      take_back(held[i], batch, held[i + 1])
+      jobs = jobs + 1
+    end
+  end
+  redis.call('HINCRBY', COUNTS, 'running', -jobs)
+  redis.call('DEL', lease_key(lease))
+  redis.call('ZREM', LEASES, lease)
+end
+publish('ended', ended)
+publish('moved', back)
+if #back > 0 then ring() end
+return back
