@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import ast
 from difflib import get_close_matches
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from pydantic import ValidationError
 
 from mercer.errors import FieldError, InvalidSpec
-from mercer.kernels import FAMILIES, KernelFunction
+from mercer.kernels import FAMILIES, Kernel, KernelFunction
 
 MAX_CHARACTERS = 4_000
 """A sum of 32 families with a hundred lengthscales each is shorter; the parser's stack is bounded with it."""
@@ -22,7 +22,7 @@ MAX_NUMBER = 1e300
 """Python's whole numbers have no end; arithmetic in float64 has."""
 
 
-def parse(text: str) -> KernelFunction:
+def parse(text: str) -> Kernel:
     """The kernel function that a text describes.
 
     Raises:
@@ -32,7 +32,7 @@ def parse(text: str) -> KernelFunction:
         raise _fault(f"expected at most {MAX_CHARACTERS} characters, got {len(text)}")
     line = " ".join(text.splitlines())
     try:
-        return _kernel(ast.parse(line.strip(), mode="eval").body)
+        return cast("Kernel", _kernel(ast.parse(line.strip(), mode="eval").body))
     except SyntaxError as error:
         raise _fault(f"character {error.offset or 1}: {error.msg}") from None
     except (ValueError, RecursionError, MemoryError):

@@ -1,0 +1,147 @@
+"""`mercer`: the service from a shell.
+
+Exit codes: 0 done; 1 the job failed, or there is no such thing; 2 mend the command or the data; 3 no service; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from mercer import commands
+from mercer.client import Client
+from mercer.errors import ConnectionFailed, MercerError, Unavailable
+from mercer.jobs import State
+from mercer.plots import PlotsNotInstalled
+
+DONE, REFUSED, WRONG_USAGE, NO_SERVICE, INTERRUPTED = 0, 1, 2, 3, 130
+MEND_THE_COMMAND = frozenset({400, 413, 415, 422})
+"""Statuses of errors that the same command would meet again."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    arguments = parser().parse_args(argv)
+    try:
+        text = _run(arguments)
+    except KeyboardInterrupt:
+        return _complain("interrupted", INTERRUPTED)
+    except commands.Interrupted as interrupted:
+        return _complain(str(interrupted), INTERRUPTED)
+    except (ConnectionFailed, Unavailable) as error:
+        return _complain(one_line(error), NO_SERVICE)
+    except (MercerError, ValidationError, OSError, ValueError, PlotsNotInstalled) as error:
+        return _complain(one_line(error), _code(error))
+    if text:
+        print(text)
+    return DONE
+
+
+def _run(arguments: argparse.Namespace) -> str:
+    if arguments.command is commands.kernels:
+        return commands.kernels(arguments)
+    with Client(arguments.url) as client:
+        return str(arguments.command(client, arguments))
+
+
+def _code(error: Exception) -> int:
+    elsewhere = isinstance(error, MercerError) and error.status not in MEND_THE_COMMAND
+    return REFUSED if elsewhere else WRONG_USAGE
+
+
+def _complain(sentence: str, code: int) -> int:
+    print(f"mercer: {sentence}", file=sys.stderr)
+    return code
+
+
+def one_line(error: Exception) -> str:
+    """What is wrong and where, without a traceback."""
+    if isinstance(error, ValidationError):
+        faults = [(".".join(map(str, fault["loc"])), fault["msg"]) for fault in error.errors(include_input=False)]
+        return "; ".join(f"{where}: {what}" if where else what for where, what in faults)
+    if isinstance(error, MercerError):
+        fields = "; ".join(f"{field.pointer}: {field.detail}" for field in error.errors)
+        return f"{error.detail} {fields}".rstrip()
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their arguments."""
+    root = argparse.ArgumentParser(prog="mercer", description="Kernel computation as a service.")
+    root.set_defaults(url=None, json=False, output=None, plot=None)
+    commands_of = root.add_subparsers(required=True, metavar="COMMAND")
+    _add_gram(commands_of)
+    _add_job_commands(commands_of)
+    _add_datasets(commands_of)
+    kernels = commands_of.add_parser("kernels", help="the kernel functions and their formulas")
+    kernels.add_argument("--json", action="store_true", help="their JSON schemas")
+    kernels.set_defaults(command=commands.kernels)
+    return root
+
+
+def _common(json_help: str | None = None) -> argparse.ArgumentParser:
+    # SUPPRESS: a command within a command would otherwise undo with its default what stood before it.
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--url", help="where the service is (default: MERCER_URL, else http://127.0.0.1:8000)")
+    if json_help:
+        common.add_argument("--json", action="store_true", help=json_help)
+    return common
+
+
+def _add_gram(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    gram = commands_of.add_parser("gram", parents=[_common("print the job's record")], help="build a Gram matrix")
+    gram.add_argument("data", type=Path, help="points, a row each: an .npy, .csv or .parquet file")
+    gram.add_argument("--y", type=Path, help="other points, for K(x, y)")
+    gram.add_argument("--kernel", required=True, help="such as '0.7 * matern(nu=2.5) + white(0.01)'")
+    gram.add_argument("--dtype", choices=("float32", "float64"), default="float64")
+    gram.add_argument("--centre", action="store_true", help="centre the features")
+    gram.add_argument("--normalise", action="store_true", help="divide by the square roots of the diagonal")
+    gram.add_argument("--diagonal-only", action="store_true", help="only k(x_i, x_i)")
+    gram.add_argument("--columns", help="by name or index from 0, such as a,b or 0,3")
+    gram.add_argument("--rows", help="of the data, such as 0:100, 0:100:2 or 4,7,9")
+    _add_outputs(gram)
+    gram.set_defaults(command=commands.gram)
+
+
+def _add_outputs(command: argparse.ArgumentParser, *, required: bool = False) -> None:
+    command.add_argument("-o", "--output", type=Path, required=required, help="save the result as .npy")
+    command.add_argument("--plot", type=Path, help="save a heat map, such as K.png (needs matplotlib)")
+
+
+def _add_job_commands(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    jobs = commands_of.add_parser("jobs", parents=[_common("print the records")], help="list jobs, the newest first")
+    jobs.add_argument("--state", choices=[state.value for state in State])
+    jobs.add_argument("--limit", type=int, default=20)
+    jobs.set_defaults(command=commands.jobs)
+    show = commands_of.add_parser("show", parents=[_common("print the record")], help="show a job")
+    show.add_argument("id")
+    show.add_argument("--wait", action="store_true", help="until it has finished")
+    show.set_defaults(command=commands.show)
+    cancel = commands_of.add_parser("cancel", parents=[_common()], help="stop jobs")
+    cancel.add_argument("id", nargs="+")
+    cancel.set_defaults(command=commands.cancel)
+    result = commands_of.add_parser("result", parents=[_common()], help="save the result of a job")
+    result.add_argument("id")
+    _add_outputs(result, required=True)
+    result.set_defaults(command=commands.result)
+
+
+def _add_datasets(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    common = _common("print the records")
+    datasets = commands_of.add_parser("datasets", parents=[common], help="list, upload and delete data sets")
+    datasets.set_defaults(command=commands.datasets, action=None)
+    actions = datasets.add_subparsers(metavar="ACTION", dest="action")
+    upload = actions.add_parser("upload", parents=[common], help="upload files")
+    upload.add_argument("file", type=Path, nargs="+", help="an .npy, .csv or .parquet file")
+    delete = actions.add_parser("delete", parents=[common], help="delete data sets")
+    delete.add_argument("digest", nargs="+")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

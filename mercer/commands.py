@@ -1,0 +1,211 @@
+"""What each command of the shell does: takes a client and arguments, gives the text to print."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from mercer.arrays import DatasetReference, Rows
+from mercer.client import Client
+from mercer.errors import InvalidRequest
+from mercer.handles import JobHandle
+from mercer.jobs import Dataset, Job
+from mercer.kernels import FAMILIES
+from mercer.kernels.text import parse
+from mercer.plots import heat_map, require
+from mercer.specs import Gram
+
+T = TypeVar("T")
+
+
+class Interrupted(Exception):
+    """Ctrl-C while a job was waited for."""
+
+
+def gram(client: Client, arguments: Namespace) -> str:
+    """Upload, submit, wait, save."""
+    kernel = parse(arguments.kernel)
+    _check_outputs(arguments)
+    x = client.datasets.upload(arguments.data)
+    y = client.datasets.upload(arguments.y) if arguments.y else None
+    spec = Gram(
+        kernel=kernel,
+        x=selection(x, arguments.columns, arguments.rows),
+        y=selection(y, arguments.columns, None) if y else None,
+        dtype=arguments.dtype,
+        centre=arguments.centre,
+        normalise=arguments.normalise,
+        diagonal_only=arguments.diagonal_only,
+    )
+    job = client.submit(spec)
+    matrix = _collected(job, arguments.output)
+    if arguments.plot:
+        heat_map(matrix, arguments.plot, title=str(kernel))
+    if arguments.json:
+        return job.record.model_dump_json(indent=2, exclude_none=True)
+    written = [str(path) for path in (arguments.output, arguments.plot) if path]
+    return "\n".join((summary(job.record), *(written or [np.array2string(matrix, precision=6)])))
+
+
+def jobs(client: Client, arguments: Namespace) -> str:
+    """The latest jobs."""
+    records = [job.record for job in client.jobs(arguments.state, limit=arguments.limit)]
+    if arguments.json:
+        return _json_list(records)
+    rows = [
+        (job.id, job.kind, job.state, f"{job.progress:.0%}", f"{job.created_at:%Y-%m-%d %H:%M:%S}") for job in records
+    ]
+    return table(("id", "kind", "state", "done", "created (UTC)"), rows)
+
+
+def show(client: Client, arguments: Namespace) -> str:
+    """One job, now or when it has finished."""
+    job = client.job(arguments.id)
+    if arguments.wait:
+        with_hint(job, lambda: job.wait(progress=None))
+    if arguments.json:
+        return job.record.model_dump_json(indent=2, exclude_none=True)
+    return details(job.record)
+
+
+def cancel(client: Client, arguments: Namespace) -> str:
+    """Stop jobs."""
+    return "\n".join(f"{job_id} {client.job(job_id).cancel().state}" for job_id in arguments.id)
+
+
+def result(client: Client, arguments: Namespace) -> str:
+    """Save the result of a job, when it has finished."""
+    _check_outputs(arguments)
+    job = client.job(arguments.id)
+    matrix = _collected(job, arguments.output)
+    if arguments.plot:
+        heat_map(matrix, arguments.plot, title=job.id)
+    return "\n".join((summary(job.record), *(str(path) for path in (arguments.output, arguments.plot) if path)))
+
+
+def datasets(client: Client, arguments: Namespace) -> str:
+    """List, upload or delete data sets."""
+    if arguments.action == "delete":
+        for digest in arguments.digest:
+            client.datasets.delete(digest)
+        return ""
+    found = [client.datasets.upload(path) for path in arguments.file] if arguments.action else client.datasets.list()
+    if arguments.json:
+        return _json_list(found)
+    return table(("digest", "shape", "dtype", "from", "columns"), [_dataset_row(dataset) for dataset in found])
+
+
+def kernels(arguments: Namespace) -> str:
+    """The kernel functions that can be written, with their formulas; asks no service."""
+    rows = []
+    for name, family in FAMILIES.items():
+        fields = [field for field in family.model_fields if field not in ("family", "active_dimensions")]
+        noted = "" if family(**family.examples[0]).positive_definite else "   (not positive definite)"
+        rows.append((f"{name}({', '.join(fields)})", family.formula + noted))
+    if arguments.json:
+        return json.dumps({name: family.model_json_schema() for name, family in FAMILIES.items()}, indent=2)
+    text = table(("kernel function", "k(x, y)"), rows)
+    return text + "\n\nCompose with + and *, a number * and ** of a whole number; each takes active_dimensions=[...]."
+
+
+def selection(dataset: Dataset, columns: str | None, rows: str | None) -> DatasetReference:
+    """Columns by name or index, such as `a,b` or `0,3`; rows such as `0:100`, `0:100:2` or `4,7,9`.
+
+    Raises:
+        InvalidRequest: rows cannot be read.
+    """
+    names = dataset.columns or ()
+    chosen = columns.split(",") if columns else None
+    return dataset.select(
+        columns=chosen and [int(one) if one not in names and one.isdigit() else one for one in chosen],
+        rows=_rows(rows) if rows else None,
+    )
+
+
+def _rows(text: str) -> Rows | list[int]:
+    try:
+        if ":" not in text:
+            return [int(row) for row in text.split(",")]
+        start, stop, step = (*text.split(":"), "")[:3]
+        return Rows(start=int(start or 0), stop=int(stop) if stop else None, step=int(step or 1))
+    except ValueError:
+        raise InvalidRequest(f"expected rows such as 0:100, 0:100:2 or 4,7,9, got {text}") from None
+
+
+def _check_outputs(arguments: Namespace) -> None:
+    """Find out before the job runs what would fail after it.
+
+    Raises:
+        InvalidRequest: a folder does not exist, or the name does not say npy.
+        PlotsNotInstalled: matplotlib is missing.
+    """
+    for path in (arguments.output, arguments.plot):
+        if path and not path.parent.is_dir():
+            raise InvalidRequest(f"no folder {path.parent}")
+    if arguments.output and arguments.output.suffix != ".npy":
+        raise InvalidRequest(f"expected a file named .npy, got {arguments.output}")
+    if arguments.plot:
+        require()
+
+
+def _collected(job: JobHandle, output: Path | None) -> np.ndarray[tuple[int, ...], np.dtype[np.floating]]:
+    """The result: in the file when there is one, which may be larger than memory."""
+    if output is None:
+        return with_hint(job, job.result)
+    return np.load(with_hint(job, lambda: job.save(output)), mmap_mode="r")
+
+
+def with_hint(job: JobHandle, action: Callable[[], T]) -> T:
+    """Do it.
+
+    Raises:
+        Interrupted: says how to go on waiting.
+    """
+    try:
+        return action()
+    except KeyboardInterrupt:
+        raise Interrupted(f"job {job.id} goes on; `mercer show {job.id} --wait` waits for it") from None
+
+
+def summary(job: Job) -> str:
+    """One line of what came out and how long it took."""
+    shape = " x ".join(str(size) for size in job.result.shape) if job.result else "nothing"
+    kind = f"{job.result.dtype}, {job.result.size_bytes / 1e6:.1f} MB" if job.result else job.state
+    times = job.timings
+    took = f", queued {times.queued_ms:.1f} ms, computed in {times.compute_ms:.1f} ms" if times else ""
+    return f"{job.id}: {shape} {kind}, on {job.device}{took}"
+
+
+def details(job: Job) -> str:
+    """The record, a field a line."""
+    record = job.model_dump(mode="json", exclude_none=True, exclude={"result": {"value"}})
+    width = max(len(name) for name in record)
+    return "\n".join(f"{name:{width}}  {_short(value)}" for name, value in record.items())
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as they must be."""
+    lines = [tuple(heads), *(tuple(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    return "\n".join(
+        "  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _dataset_row(dataset: Dataset) -> tuple[str, ...]:
+    names = ", ".join(dataset.columns or ())
+    shown = names if len(names) <= 60 else names[:57] + "..."
+    return dataset.digest, " x ".join(map(str, dataset.shape)), dataset.dtype, dataset.format, shown
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _json_list(records: Sequence[Job] | Sequence[Dataset]) -> str:
+    return json.dumps([record.model_dump(mode="json", exclude_none=True) for record in records], indent=2)
