@@ -1,0 +1,141 @@
+"""From the bytes of a request to submissions that may be queued; nothing is queued when anything is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from typing import Annotated, NamedTuple
+from uuid import uuid4
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from broker.records import Submission
+from mercer.arrays import ArrayInfo, ArrayReference, DatasetReference, info_of
+from mercer.errors import CostExceeded, FieldError, InvalidSpec, MercerError, UnknownDataset
+from mercer.specs import SPEC, Cost, JobSpec, Spec
+from service.field_errors import problem_of
+from service.settings import Settings
+
+MAX_JOBS = 1_000
+"""In one submission: the queue admits them in one script call, which nothing else may interrupt."""
+
+_BULK = re.compile(rb'\s*\{\s*"jobs"\s*:')
+
+
+class Bulk(BaseModel):
+    """Several jobs, admitted all or none."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    jobs: Annotated[list[JobSpec], Field(min_length=1, max_length=MAX_JOBS)]
+
+
+class Parsed(NamedTuple):
+    """What a submission asks for."""
+
+    specs: list[Spec]
+    bulk: bool
+
+
+def is_bulk(body: bytes) -> bool:
+    """Whether it is `{"jobs": [...]}`: no spec has a field of this name, and nothing else may stand before it."""
+    return _BULK.match(body) is not None
+
+
+def parse(body: bytes) -> Parsed:
+    """One spec, or several under "jobs".
+
+    Raises:
+        InvalidRequest: no JSON.
+        InvalidSpec: naming every field at fault.
+    """
+    try:
+        if is_bulk(body):
+            return Parsed(list(Bulk.model_validate_json(body).jobs), True)
+        return Parsed([SPEC.validate_json(body)], False)
+    except ValidationError as error:
+        raise problem_of(error, body) from None
+
+
+class Admission:
+    """Decides which jobs may be queued.
+
+    Args:
+        resolve: What is known of an uploaded array, such as Datasets.resolve.
+        settings: The limits.
+    """
+
+    def __init__(self, resolve: Callable[[DatasetReference], ArrayInfo], settings: Settings) -> None:
+        self._resolve = resolve
+        self._settings = settings
+
+    def submissions(self, parsed: Parsed, idempotency_key: str | None) -> list[Submission]:
+        """What to queue, in order.
+
+        Raises:
+            InvalidSpec: an unknown data set, or parameters that do not fit the arrays.
+            CostExceeded: more than a job may take.
+        """
+        if not parsed.bulk:
+            return [self._submission(parsed.specs[0], idempotency_key)]
+        made = []
+        for index, spec in enumerate(parsed.specs):
+            key = None if idempotency_key is None else f"{idempotency_key}/{index}"
+            try:
+                made.append(self._submission(spec, key))
+            except MercerError as error:
+                raise _below(f"/jobs/{index}", error) from None
+        return made
+
+    def _submission(self, spec: Spec, key: str | None) -> Submission:
+        infos = {field: self._info(field, reference) for field, reference in spec.arrays().items()}
+        spec.check(infos)
+        cost = spec.cost(infos)
+        self._check_cost(cost)
+        canonical = spec.__pydantic_serializer__.to_json(spec, exclude_none=True)
+        return Submission(
+            id=uuid4().hex,
+            kind=spec.kind,
+            batch_key=spec.batch_key(infos),
+            spec=canonical,
+            fingerprint=hashlib.sha256(canonical).hexdigest(),
+            flops=cost.flops,
+            bytes=cost.bytes_in + cost.peak_bytes,
+            idempotency_key=key,
+        )
+
+    def _info(self, field: str, reference: ArrayReference) -> ArrayInfo:
+        if not isinstance(reference, DatasetReference):
+            return info_of(reference)
+        try:
+            return self._resolve(reference)
+        except UnknownDataset as error:
+            raise InvalidSpec("A data set is unknown.", errors=(FieldError(f"/{field}", error.detail),)) from None
+        except InvalidSpec as error:
+            raise _below(f"/{field}", error) from None
+
+    def _check_cost(self, cost: Cost) -> None:
+        needed, limit = cost.bytes_in + cost.peak_bytes, self._settings.max_job_bytes
+        if needed > limit:
+            raise CostExceeded(
+                f"expected a job of at most {limit:,} bytes of memory, got one of {needed:,}; take fewer points"
+            )
+        if cost.bytes_out > (limit := self._settings.max_result_bytes):
+            raise CostExceeded(
+                f"expected a result of at most {limit:,} bytes, got one of {cost.bytes_out:,}; "
+                "take fewer points, or dtype float32"
+            )
+
+
+def reads_store(specs: list[Spec]) -> bool:
+    """Whether admitting them reads data sets' metadata, which is not for the event loop."""
+    return any(isinstance(array, DatasetReference) for spec in specs for array in spec.arrays().values())
+
+
+def _below(prefix: str, error: MercerError) -> MercerError:
+    """The same error of a part of the document."""
+    errors = tuple(FieldError(prefix + pointer, detail) for pointer, detail in error.errors)
+    if not errors:
+        errors = (FieldError(prefix, error.detail),)
+    return type(error)(error.detail, errors=errors, retry_after_s=error.retry_after_s)

@@ -1,0 +1,82 @@
+"""The HTTP service: routes over the broker and the store. It computes nothing and keeps nothing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any
+
+from fastapi import FastAPI
+
+from broker.service_broker import ServiceBroker
+from service import catalogue, datasets, events, health, jobs, openapi, problems, results
+from service.admission import Admission
+from service.door import Door
+from service.draining import Draining
+from service.metrics import MeasureRequests, Metrics
+from service.parts import Parts
+from service.settings import Settings
+from store.datasets import Datasets
+from store.results import Results
+
+DESCRIPTION = "Kernel computation as a service: submit a job, get the matrix. docs/02-http.md has examples."
+
+# In the order of use: a request is compared with one route after another.
+ROUTERS = (
+    jobs.raw,
+    results.raw,
+    jobs.router,
+    results.router,
+    events.router,
+    datasets.router,
+    catalogue.router,
+    health.router,
+)
+
+
+def create_app(settings: Settings, broker: ServiceBroker, datasets: Datasets, results: Results) -> FastAPI:
+    """The service over what it is given; closes the broker when it ends."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        app.state.parts.draining.start()
+        await broker.close()
+
+    app = bare_app(lifespan=lifespan)
+    app.state.parts = parts = Parts(
+        settings=settings,
+        broker=broker,
+        datasets=datasets,
+        results=results,
+        admission=Admission(datasets.resolve, settings),
+        door=Door(broker),
+        draining=Draining(),
+        metrics=Metrics(),
+    )
+    app.add_middleware(MeasureRequests, metrics=parts.metrics)
+    return app
+
+
+def bare_app(**options: Any) -> FastAPI:
+    """The routes alone: enough to describe them."""
+    app = FastAPI(
+        title="Mercer",
+        version="1",
+        description=DESCRIPTION,
+        openapi_url=None,  # its own route below, for a document that also shows the raw routes
+        docs_url=None,  # its page loads scripts from elsewhere
+        redoc_url=None,
+        **options,
+    )
+    for router in ROUTERS:
+        app.include_router(router)
+    problems.install(app)
+    described = cache(lambda: openapi.describe(app))
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def show_openapi() -> dict[str, Any]:
+        return described()
+
+    return app

@@ -1,0 +1,72 @@
+"""Reading request bodies: counted in bytes while they arrive, refused before they are read where they say so."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
+
+from mercer.errors import InvalidRequest, TooLarge, UnsupportedFormat
+
+MAX_JSON_BYTES = 2**20
+"""A single spec: its inline arrays have at most 1,000 numbers, so real ones stay below 100 kB."""
+
+MAX_BULK_BYTES = 2**24
+"""1,000 specs of 16 kB each."""
+
+READ_TIMEOUT_S = 30
+"""Between two pieces of a body: a client that sends nothing for so long holds a connection for nothing."""
+
+
+async def pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
+    """The body as it arrives, never more than `limit` bytes.
+
+    Raises:
+        TooLarge: before reading anything when Content-Length already says so.
+        InvalidRequest: Content-Length is not a number.
+        HTTPException: 408, the client stopped sending.
+        ClientDisconnect: the client went away.
+    """
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal():
+        raise InvalidRequest(f"expected a number as Content-Length, got {declared[:40]}")
+    if len(declared) > 18 or int(declared) > limit:
+        raise TooLarge(f"expected a body of at most {limit} bytes, got Content-Length {declared[:40]}")
+    received = 0
+    while True:
+        message = await _receive(request)
+        piece: bytes = message.get("body", b"")
+        received += len(piece)
+        if received > limit:
+            raise TooLarge(f"expected a body of at most {limit} bytes, got more")
+        if piece:
+            yield piece
+        if not message.get("more_body", False):
+            return
+
+
+async def _receive(request: Request) -> Message:
+    try:
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            message = await request.receive()
+    except TimeoutError:
+        raise HTTPException(408, f"expected more of the body within {READ_TIMEOUT_S} s, got nothing") from None
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message
+
+
+async def read_json(request: Request, limit: int) -> bytes:
+    """The whole body of a JSON request, not parsed.
+
+    Raises:
+        UnsupportedFormat: another media type, such as the one that `curl -d` sends by itself.
+        TooLarge: more than `limit` bytes.
+    """
+    content_type = request.headers.get("content-type", "application/json").split(";")[0].strip().lower()
+    if content_type != "application/json":
+        raise UnsupportedFormat(f"expected Content-Type: application/json, got {content_type[:80]}")
+    return b"".join([piece async for piece in pieces(request, limit)])

@@ -1,0 +1,121 @@
+"""Data sets: uploaded by digest in a stream, read back as npy."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.concurrency import contextmanager_in_threadpool
+from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mercer.errors import InvalidRequest, UnknownDataset, UnsupportedFormat
+from mercer.jobs import Dataset
+from service.bodies import pieces
+from service.byte_responses import NPY, not_modified, npy_file
+from service.documented import problems
+from service.parts import Parts, PartsDep
+from store.uploads import Format, KnownUpload, Upload
+
+PIECE_BYTES = 2**20
+"""Handed to a thread at a time: a hop costs about 0.1 ms, and this is all that an upload holds in memory."""
+
+FORMATS: dict[str, Format] = {NPY: "npy", "text/csv": "csv", "application/vnd.apache.parquet": "parquet"}
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+_UPLOAD: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in FORMATS},
+    }
+}
+_FILE: dict[str, Any] = {"content": {NPY: {"schema": {"type": "string", "format": "binary"}}}}
+
+router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
+
+
+class DatasetList(BaseModel):
+    """Every data set, newest first."""
+
+    datasets: list[Dataset]
+
+
+@router.get("")
+async def list_datasets(parts: PartsDep) -> DatasetList:
+    """List the data sets, newest first."""
+    return DatasetList(datasets=await run_in_threadpool(parts.datasets.list))
+
+
+@router.put(
+    "/{digest}",
+    status_code=201,
+    response_model=Dataset,
+    responses={
+        200: {"model": Dataset, "description": "It was known already."},
+        **problems(400, 408, 413, 415, 422, 503),
+    },
+    openapi_extra=_UPLOAD,
+)
+async def upload(digest: str, request: Request, parts: PartsDep) -> Response:
+    """Upload npy, CSV or Parquet under the SHA-256 of its bytes; what is known already moves no bytes."""
+    _check(digest)
+    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if (format := FORMATS.get(content_type)) is None:
+        raise UnsupportedFormat(f"expected Content-Type {', '.join(FORMATS)}, got {content_type[:80] or 'none'}")
+    known = await run_in_threadpool(parts.datasets.info, digest)
+    if known is not None:
+        return _answer(known, 200)
+    return _answer(await _receive(parts, digest, format, request), 201)
+
+
+async def _receive(parts: Parts, digest: str, format: Format, request: Request) -> Dataset:
+    """Stream the body into the store, one piece in memory at a time, in threads: hashing and disks block."""
+    async with contextmanager_in_threadpool(parts.datasets.upload(digest, format)) as target:
+        await _feed(target, request, parts.settings.max_upload_bytes)
+        return await run_in_threadpool(target.commit)
+
+
+async def _feed(target: Upload | KnownUpload, request: Request, limit: int) -> None:
+    piece = bytearray()
+    async for chunk in pieces(request, limit):
+        piece += chunk
+        if len(piece) >= PIECE_BYTES:
+            await run_in_threadpool(target.write, piece)
+            piece = bytearray()
+    await run_in_threadpool(target.write, piece)
+
+
+@router.get("/{digest}", response_class=Response, responses={200: _FILE, 206: _FILE, **problems(400, 404, 416)})
+@router.head("/{digest}", response_class=Response, responses=problems(400, 404))
+async def download(digest: str, request: Request, parts: PartsDep) -> Response:
+    """The data set as npy, whole or a range; HEAD says whether it is there."""
+    _check(digest)
+    dataset = await run_in_threadpool(parts.datasets.info, digest)
+    if dataset is None:
+        raise UnknownDataset(f"no data set {digest} has been uploaded")
+    etag = f'"{digest}"'
+    if answer := not_modified(request, etag):
+        return answer
+    return await npy_file(request, partial(parts.datasets.read, digest), dataset.size_bytes, etag)
+
+
+@router.delete("/{digest}", status_code=204, responses=problems(400, 404))
+async def delete(digest: str, parts: PartsDep) -> None:
+    """Delete a data set; jobs that read it now read on, jobs that wait for it will fail."""
+    _check(digest)
+    if not await run_in_threadpool(parts.datasets.delete, digest):
+        raise UnknownDataset(f"no data set {digest} has been uploaded")
+
+
+def _check(digest: str) -> None:
+    if not _DIGEST.fullmatch(digest):
+        raise InvalidRequest(f"expected sha256: and 64 lower-case hex digits in the address, got {digest[:80]}")
+
+
+def _answer(dataset: Dataset, status: int) -> Response:
+    return Response(dataset.model_dump_json(exclude_none=True), status, media_type="application/json")

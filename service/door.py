@@ -1,0 +1,85 @@
+"""Submissions that arrive in one turn of the event loop go to Redis together: one script call instead of many."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from broker.records import Admitted, Submission
+from broker.service_broker import ServiceBroker
+from mercer.errors import IdempotencyConflict, QueueFull
+
+
+class _Waiting(NamedTuple):
+    submissions: list[Submission]
+    admitted: asyncio.Future[list[Admitted]]
+
+
+class Door:
+    """Where jobs enter the queue."""
+
+    def __init__(self, broker: ServiceBroker) -> None:
+        self._broker = broker
+        self._waiting: list[_Waiting] = []
+        self._calls: set[asyncio.Task[None]] = set()
+
+    async def admit(self, submissions: list[Submission]) -> list[Admitted]:
+        """Queue them, all or none.
+
+        Raises:
+            IdempotencyConflict: a key stands for another job.
+            QueueFull: there is no room for all of them.
+            Unavailable: Redis is away.
+        """
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(submissions, loop.create_future())
+        self._waiting.append(waiting)
+        if len(self._waiting) == 1:
+            loop.call_soon(self._open)
+        return await waiting.admitted
+
+    def _open(self) -> None:
+        together, self._waiting = self._waiting, []
+        # Its own task: a client that goes away must not cut off the Redis call that others share.
+        call = asyncio.ensure_future(self._admit(together))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+
+    async def _admit(self, together: list[_Waiting]) -> None:
+        try:
+            admitted = await self._broker.admit([one for waiting in together for one in waiting.submissions])
+        except (IdempotencyConflict, QueueFull) as error:
+            await self._admit_each(together, error)
+        except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it is
+            _refuse(together, error)
+        else:
+            start = 0
+            for waiting in together:
+                stop = start + len(waiting.submissions)
+                _answer(waiting, admitted[start:stop])
+                start = stop
+
+    async def _admit_each(self, together: list[_Waiting], error: Exception) -> None:
+        """One of them was refused, and so all: find which."""
+        if len(together) == 1:
+            _refuse(together, error)
+            return
+        for index, waiting in enumerate(together):
+            try:
+                _answer(waiting, await self._broker.admit(waiting.submissions))
+            except IdempotencyConflict as refusal:
+                _refuse([waiting], refusal)
+            except Exception as refusal:  # noqa: BLE001 - whoever waits is told, whatever it is
+                _refuse(together[index:], refusal)
+                return
+
+
+def _answer(waiting: _Waiting, admitted: list[Admitted]) -> None:
+    if not waiting.admitted.done():
+        waiting.admitted.set_result(admitted)
+
+
+def _refuse(several: list[_Waiting], error: Exception) -> None:
+    for waiting in several:
+        if not waiting.admitted.done():
+            waiting.admitted.set_exception(error)

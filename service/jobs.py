@@ -1,0 +1,230 @@
+"""Jobs: submitted, looked at, waited for, cancelled, tried again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from broker.records import Admitted, Record, Submission
+from mercer.errors import NotRetryable, TooLarge, UnknownJob
+from mercer.jobs import Job, State, Worker
+from mercer.specs import KINDS
+from service.admission import MAX_JOBS, is_bulk, parse, reads_store
+from service.bodies import MAX_BULK_BYTES, MAX_JSON_BYTES, read_json
+from service.documented import body_of, content, header, problems
+from service.headers import MAX_WAIT_S, Preference, idempotency_key, preference
+from service.parts import Parts, PartsDep
+from service.raw import RawRoute, read_model
+from service.records import RETRY_AFTER_S, done, job_json, jobs_json
+
+INLINE_BYTES = 2**16
+"""Larger bodies are parsed in a thread: this takes about 1 ms of the event loop."""
+
+RETRYABLE = frozenset({State.FAILED, State.CANCELLED, State.EXPIRED, State.DEAD})
+
+JOBS = content("Jobs", "The jobs.")
+SUBMITTED = {
+    200: content("Job", "It was done within the time that Prefer: wait=N gave."),
+    202: content("Job", "It is queued; several are answered as Jobs."),
+    **problems(400, 408, 413, 415, 422, 429, 503),
+}
+
+EXAMPLES = {
+    f"{name}_{index}": example for name, spec in KINDS.items() for index, example in enumerate(spec.examples, 1)
+}
+
+SUBMISSION: dict[str, Any] = body_of("Submission", EXAMPLES) | {
+    "parameters": [
+        header("Prefer", f"wait=N holds the answer for up to N seconds (at most {MAX_WAIT_S}) until the job is done."),
+        header("Idempotency-Key", "The same key and the same jobs give the same jobs again; other jobs are refused."),
+    ]
+}
+
+router = APIRouter(prefix="/v1", tags=["jobs"])
+raw = APIRouter(prefix="/v1", tags=["jobs"], route_class=RawRoute)
+
+
+class Jobs(BaseModel):
+    """Several jobs."""
+
+    jobs: list[Job]
+    next: str | None = Field(None, description="Cursor of the next page; absent on the last one.")
+
+
+class Workers(BaseModel):
+    """The workers that are alive."""
+
+    workers: list[Worker]
+
+
+class Ids(BaseModel):
+    """Which jobs."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    ids: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=MAX_JOBS)]
+
+
+class WaitFor(Ids):
+    """Which jobs to wait for, and for how long."""
+
+    wait_s: Annotated[float, Field(ge=0, le=MAX_WAIT_S)] = MAX_WAIT_S
+
+
+@raw.post("/jobs", status_code=202, response_class=Response, responses=SUBMITTED, openapi_extra=SUBMISSION)
+async def submit(request: Request) -> Response:
+    """Queue one job, or up to 1,000 as {"jobs": [...]}, all or none."""
+    parts: Parts = request.app.state.parts
+    key = idempotency_key(request.headers.get("idempotency-key"))
+    preferred = preference(request.headers.get("prefer"))
+    body = await read_json(request, MAX_BULK_BYTES)
+    bulk = is_bulk(body)
+    if not bulk and len(body) > MAX_JSON_BYTES:
+        raise TooLarge(f"expected a spec of at most {MAX_JSON_BYTES} bytes, got {len(body)}; upload its arrays")
+    submissions = await _submissions(parts, body, key)
+    admitted = await parts.door.admit(submissions)
+    parts.metrics.count([one.kind for one in submissions], sum(one.replayed for one in admitted))
+    if bulk:
+        records = await known_all(parts, [one.id for one in admitted])
+        return _json(jobs_json(records), 202, _replayed(admitted))
+    return await _submitted(parts, admitted[0], preferred)
+
+
+async def _submissions(parts: Parts, body: bytes, key: str | None) -> list[Submission]:
+    """Parse and check; in a thread when it is long or reads the store."""
+    if len(body) > INLINE_BYTES:
+        return await run_in_threadpool(lambda: parts.admission.submissions(parse(body), key))
+    parsed = parse(body)
+    if reads_store(parsed.specs):
+        return await run_in_threadpool(parts.admission.submissions, parsed, key)
+    return parts.admission.submissions(parsed, key)
+
+
+async def _submitted(parts: Parts, admitted: Admitted, preferred: Preference) -> Response:
+    """The answer for one job, held for as long as the client prefers."""
+    if preferred.wait_s:
+        await parts.draining.wait(parts.broker.wait([admitted.id], preferred.wait_s))
+    record = (await known_all(parts, [admitted.id]))[0]
+    headers = {"location": f"/v1/jobs/{record.id}"} | _replayed([admitted])
+    if preferred.applied:
+        headers["preference-applied"] = preferred.applied
+    return _json(job_json(record), 200 if done(record) else 202, headers | _retry_after(record))
+
+
+@router.get("/jobs", response_class=Response, responses={200: JOBS, **problems(400, 503)})
+async def list_jobs(
+    parts: PartsDep,
+    cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    state: Annotated[State | None, Query(description="Only jobs in this state.")] = None,
+) -> Response:
+    """List jobs, newest first."""
+    records, following = await parts.broker.page(cursor, limit, state)
+    return _json(jobs_json(records, following=following), 200)
+
+
+@router.get("/jobs/{job_id}", response_model=Job, responses=problems(400, 404, 503))
+async def show(
+    job_id: str,
+    parts: PartsDep,
+    wait: Annotated[
+        float, Query(ge=0, le=MAX_WAIT_S, description="Hold the answer until the job is done, for so many seconds.")
+    ] = 0,
+) -> Response:
+    """Show a job."""
+    record = await known(parts, job_id)
+    if wait and not done(record):
+        await parts.draining.wait(parts.broker.wait([job_id], wait))
+        record = await known(parts, job_id)
+    return _json(job_json(record), 200, _retry_after(record))
+
+
+@raw.post(
+    "/jobs/wait",
+    response_class=Response,
+    responses={200: JOBS, **problems(400, 404, 413, 415, 422, 503)},
+    openapi_extra=body_of("WaitFor"),
+)
+async def wait_for(request: Request) -> Response:
+    """Answer the jobs of these that are done, as soon as at least one is; none when the time is over."""
+    parts: Parts = request.app.state.parts
+    wanted = await read_model(request, WaitFor, MAX_JSON_BYTES)
+    ended = await parts.draining.wait(parts.broker.wait(wanted.ids, wanted.wait_s)) or set()
+    return _json(jobs_json(await known_all(parts, [one for one in wanted.ids if one in ended])), 200)
+
+
+@router.post(
+    "/jobs/{job_id}/cancel",
+    response_model=Job,
+    responses={202: {"model": Job, "description": "It runs; the worker stops it soon."}, **problems(404, 503)},
+)
+async def cancel(job_id: str, parts: PartsDep) -> Response:
+    """Cancel a job: at once while it is queued, between two tiles while it runs; a finished one stays as it is."""
+    record = await parts.broker.cancel(job_id)
+    if record is None:
+        raise unknown(job_id)
+    return _json(job_json(record), 200 if done(record) else 202, _retry_after(record))
+
+
+@router.post("/jobs/{job_id}/retry", status_code=202, response_model=Job, responses=problems(404, 409, 429, 503))
+async def retry(job_id: str, parts: PartsDep) -> Response:
+    """Queue a job again that failed, expired, died or was cancelled."""
+    before = await known(parts, job_id)
+    record = await parts.broker.retry(job_id) if before.state in RETRYABLE else None
+    if record is None:
+        raise NotRetryable(f"expected a job that is {', '.join(sorted(RETRYABLE))}, got one that is {before.state}")
+    return _json(job_json(record), 202, {"location": f"/v1/jobs/{job_id}"} | _retry_after(record))
+
+
+@router.get("/workers", responses=problems(503))
+async def list_workers(parts: PartsDep) -> Workers:
+    """List the workers that are alive."""
+    return Workers(workers=await parts.broker.workers())
+
+
+async def known(parts: Parts, job_id: str) -> Record:
+    """The record of a job.
+
+    Raises:
+        UnknownJob: there is none.
+    """
+    record = await parts.broker.record(job_id)
+    if record is None:
+        raise unknown(job_id)
+    return record
+
+
+def unknown(job_id: str) -> UnknownJob:
+    """No record has this id."""
+    return UnknownJob(f"no job {job_id[:64]}: expected the id of a job whose record has not passed its time to live")
+
+
+async def known_all(parts: Parts, ids: list[str]) -> list[Record]:
+    """The records of jobs, in order.
+
+    Raises:
+        UnknownJob: one of them has none.
+    """
+    records = []
+    for job_id, record in zip(ids, await parts.broker.records(ids), strict=True):
+        if record is None:
+            raise unknown(job_id)
+        records.append(record)
+    return records
+
+
+def _json(body: bytes, status: int, headers: dict[str, str] | None = None) -> Response:
+    return Response(body, status, headers, media_type="application/json")
+
+
+def _retry_after(record: Record) -> dict[str, str]:
+    return {} if done(record) else {"retry-after": str(RETRY_AFTER_S)}
+
+
+def _replayed(admitted: list[Admitted]) -> dict[str, str]:
+    return {"idempotent-replayed": "true"} if any(one.replayed for one in admitted) else {}

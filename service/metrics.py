@@ -1,0 +1,84 @@
+"""Prometheus metrics of one service process; no job ids, keys or data sets in labels."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter as Tally
+from collections.abc import Iterable
+from functools import lru_cache
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+"""From a tiny submission to the longest hold of a long poll."""
+
+
+class Metrics:
+    """What /metrics shows."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.queued = Gauge("mercer_jobs_queued", "Jobs that wait.", registry=self.registry)
+        self.running = Gauge("mercer_jobs_running", "Jobs that workers hold.", registry=self.registry)
+        self.oldest = Gauge(
+            "mercer_queue_oldest_age_seconds", "For how long the oldest job has waited.", registry=self.registry
+        )
+        self.workers = Gauge("mercer_workers", "Workers that are alive.", registry=self.registry)
+        self.admitted = Counter(
+            "mercer_jobs_admitted", "Jobs queued by this process.", ["kind"], registry=self.registry
+        )
+        self.replayed = Counter(
+            "mercer_jobs_replayed", "Submissions answered by an earlier job of the same key.", registry=self.registry
+        )
+        self._requests = Histogram(
+            "mercer_http_request_duration_seconds",
+            "Requests by route, method and status, until the last byte.",
+            ["route", "method", "status"],
+            buckets=BUCKETS_S,
+            registry=self.registry,
+        )
+        # Looking a label set up costs more than observing it.
+        self._series = lru_cache(maxsize=1_000)(self._requests.labels)
+
+    def observe(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        self._series(route, method, str(status)).observe(seconds)
+
+    def count(self, kinds: Iterable[str], replayed: int) -> None:
+        """Count the jobs of one submission."""
+        for kind, number in Tally(kinds).items():
+            self.admitted.labels(kind).inc(number)
+        self.replayed.inc(replayed)
+
+    def text(self) -> bytes:
+        """In Prometheus's text format."""
+        return generate_latest(self.registry)
+
+
+class MeasureRequests:
+    """ASGI middleware that counts requests by the template of their route."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request and observe it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        status = 500
+        started = time.perf_counter()
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        finally:
+            route = getattr(scope.get("route"), "path", "unknown")
+            self._metrics.observe(route, scope["method"], status, time.perf_counter() - started)

@@ -1,0 +1,41 @@
+"""What routes work with, made once by create_app and reached through the request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import Request
+
+from broker.service_broker import ServiceBroker
+from service.admission import Admission
+from service.door import Door
+from service.draining import Draining
+from service.metrics import Metrics
+from service.settings import Settings
+from store.datasets import Datasets
+from store.results import Results
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The service's own parts and those it was given."""
+
+    settings: Settings
+    broker: ServiceBroker
+    datasets: Datasets
+    results: Results
+    admission: Admission
+    door: Door
+    draining: Draining
+    metrics: Metrics
+
+
+async def parts_of(request: Request) -> Parts:
+    """The parts of the app that serves this request."""
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+PartsDep = Annotated[Parts, Depends(parts_of)]

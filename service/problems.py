@@ -1,0 +1,89 @@
+"""The one place where errors become RFC 9457 problem documents."""
+
+from __future__ import annotations
+
+import json
+import logging
+from http import HTTPStatus
+from typing import Any
+from uuid import uuid4
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mercer.errors import MEDIA_TYPE, InvalidRequest, MercerError, NotFound
+
+logger = logging.getLogger("mercer.service")
+
+
+class FieldProblem(BaseModel):
+    """What is wrong with one field."""
+
+    pointer: str = Field(description="RFC 6901, from the root of the request body.", examples=["/kernel/lengthscale"])
+    detail: str = Field(description="What was expected and what was got.")
+
+
+class Problem(BaseModel):
+    """Every error, as RFC 9457 has it; its media type is application/problem+json."""
+
+    type: str = Field(
+        description="What kind of problem: see docs/02-http.md.", examples=["urn:mercer:problem:invalid-spec"]
+    )
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldProblem] | None = Field(None, description="The fields at fault, when there are any.")
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of the app a problem document."""
+    app.add_exception_handler(MercerError, _mercer_error)
+    app.add_exception_handler(HTTPException, _http_exception)
+    app.add_exception_handler(RequestValidationError, _bad_parameter)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def response(error: MercerError) -> Response:
+    """The answer for one of our own errors."""
+    retry = {} if error.retry_after_s is None else {"retry-after": str(error.retry_after_s)}
+    return _document(error.problem(), retry)
+
+
+def _document(problem: dict[str, Any], headers: dict[str, str]) -> Response:
+    return Response(json.dumps(problem), problem["status"], headers, media_type=MEDIA_TYPE)
+
+
+async def _mercer_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, MercerError)
+    return response(error)
+
+
+async def _http_exception(request: Request, error: Exception) -> Response:
+    """Starlette's own: an unknown address, a method that the address has not."""
+    assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        return response(NotFound(f"expected an address of GET /openapi.json, got {request.url.path[:80]}"))
+    headers = dict(error.headers or {})
+    detail = error.detail
+    if allowed := headers.get("Allow"):
+        detail = f"expected {allowed} at this address, got {request.method}"
+    # about:blank is RFC 9457's type for a problem that its HTTP status already says.
+    title = HTTPStatus(error.status_code).phrase
+    return _document({"type": "about:blank", "title": title, "status": error.status_code, "detail": detail}, headers)
+
+
+async def _bad_parameter(request: Request, error: Exception) -> Response:
+    """FastAPI's own: a parameter of the query that does not fit; it reads no bodies here."""
+    assert isinstance(error, RequestValidationError)
+    faults = [f"{'.'.join(str(step) for step in fault['loc'][1:])}: {fault['msg']}" for fault in error.errors()]
+    return response(InvalidRequest(f"a parameter of the address is not valid: {'; '.join(faults)[:500]}"))
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    incident = uuid4().hex[:12]
+    logger.error("incident %s: %s %s", incident, request.method, request.url.path, exc_info=error)
+    return response(MercerError(f"The service failed unexpectedly; its log has the reason as incident {incident}."))
