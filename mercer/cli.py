@@ -1,6 +1,6 @@
 """`mercer`: the service from a shell.
 
-Exit codes: 0 done; 1 the job failed, or there is no such thing; 2 mend the command or the data; 3 no service; 130 Ctrl-C.
+Exit codes: 0 done; 1 the job failed, or no such thing; 2 mend the command or the data; 3 no service; 130 Ctrl-C.
 """
 
 from __future__ import annotations
