@@ -20,6 +20,8 @@ from types import TracebackType
 from typing import IO, Literal, Self
 from urllib.parse import quote
 
+from deploy.watchdog import Watchdog
+
 MIN_MAJOR = 7
 """The first Redis or Valkey with every command that the broker's scripts use."""
 
@@ -51,6 +53,8 @@ class Valkey:
         start_timeout_s: How long loading the data may take.
     """
 
+    name = "valkey"
+
     def __init__(
         self,
         data_dir: Path | str,
@@ -62,7 +66,7 @@ class Valkey:
         self.appendfsync = appendfsync
         self.start_timeout_s = start_timeout_s
         self.process: subprocess.Popen[bytes] | None = None
-        self._watchdog: subprocess.Popen[bytes] | None = None
+        self._watchdog: Watchdog | None = None
         self._lock: IO[bytes] | None = None
         self._socket_dir: str | None = None
 
@@ -78,6 +82,11 @@ class Valkey:
             raise ValkeyError("the server is not running")
         return self.process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether the server is alive."""
+        return self.process is not None and self.process.poll() is None
+
     def start(self) -> None:
         """Start the server and return when it answers; does nothing when it runs already.
 
@@ -86,7 +95,7 @@ class Valkey:
             NoServerBinary: No server is installed.
             ValkeyError: The server ended, or did not answer in time.
         """
-        if self.process is not None and self.process.poll() is None:
+        if self.running:
             return
         self._end_watchdog()
         binary = server_binary()
@@ -102,7 +111,7 @@ class Valkey:
             pass_fds=(self._lock.fileno(),),
             start_new_session=True,  # Ctrl-C in the terminal must reach the service first and the server last
         )
-        self._watchdog = _watchdog(self.process.pid)
+        self._watchdog = Watchdog(self.process.pid)
         try:
             self._wait_until_it_answers(self.process)
         except BaseException:
@@ -174,8 +183,7 @@ class Valkey:
 
     def _end_watchdog(self) -> None:
         if self._watchdog is not None:
-            self._watchdog.kill()
-            self._watchdog.communicate()
+            self._watchdog.end()
             self._watchdog = None
 
 
@@ -213,21 +221,6 @@ def _locked(data_dir: Path) -> IO[bytes]:
         lock.close()
         raise DataDirLocked(f"another server already runs on {data_dir}: stop it, or use another folder") from None
     return lock
-
-
-def _watchdog(pid: int) -> subprocess.Popen[bytes]:
-    """A shell that reads from a pipe which only this process holds: it wakes when this process is gone.
-
-    The kernel's own parent-death signal is not used: Linux alone has it, and it fires when the thread that started the
-    server ends, not the process.
-    """
-    return subprocess.Popen(
-        ["/bin/sh", "-c", 'read -r _; kill -TERM "$1"', "valkey-watchdog", str(pid)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
 
 
 def _answers(path: Path) -> bool:

@@ -1,0 +1,104 @@
+"""`python -m deploy serve` runs the whole service until Ctrl-C; `python -m deploy demo` runs it once on real data."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+from deploy.local import LocalService, PortInUse
+from deploy.valkey import DataDirLocked
+
+EXIT_LOCKED = 3
+EXIT_PORT_IN_USE = 4
+
+DEFAULT_PORT = 8000
+
+EPILOG = """\
+environment:
+  MERCER_PORT       port of the service on 127.0.0.1 (8000)
+  MERCER_DATA_DIR   folder of the queue, the data sets and the results (./data)
+  MERCER_WORKERS    worker processes (1)
+  MERCER_REDIS_URL  a Redis >= 7.0 or Valkey to use instead of starting one on the data folder
+service/settings.py and workers/settings.py list the others.
+"""
+
+
+def main() -> int:
+    """Run one of the commands; the result is the exit code."""
+    parser = argparse.ArgumentParser(
+        "deploy", description=__doc__, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=("serve", "demo"))
+    command = parser.parse_args().command
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    # SIGTERM is Ctrl-C: both leave through the same `finally`s.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return serve() if command == "serve" else _demo()
+    except KeyboardInterrupt:
+        print("Stopped.")
+        return 0
+
+
+def serve() -> int:
+    """Run the service until Ctrl-C."""
+    data_dir = Path(os.environ.get("MERCER_DATA_DIR", "data"))
+    port = int(os.environ.get("MERCER_PORT", DEFAULT_PORT))
+    service = LocalService(data_dir, port=port, workers=int(os.environ.get("MERCER_WORKERS", "1")))
+    try:
+        with service:
+            print(f"Mercer listens on {service.url}, its data is in {service.data_dir}. Ctrl-C drains and stops it.")
+            threading.Thread(target=_tell_workers, args=(service.url,), daemon=True).start()
+            _wait_for_interrupt()
+    except DataDirLocked:
+        return _refuse(
+            f"Another Mercer already runs on {service.data_dir}: stop it, or set MERCER_DATA_DIR.", EXIT_LOCKED
+        )
+    except PortInUse as error:
+        return _refuse(f"Mercer cannot listen: {error}. Stop who has it, or set MERCER_PORT.", EXIT_PORT_IN_USE)
+    return 0
+
+
+def _demo() -> int:
+    from deploy import demo  # NumPy and the client take half a second, which `serve` need not wait for
+
+    demo.run()
+    return 0
+
+
+def _refuse(message: str, code: int) -> int:
+    print(message, file=sys.stderr)
+    return code
+
+
+def _wait_for_interrupt() -> None:
+    try:
+        while True:
+            time.sleep(3_600)
+    except KeyboardInterrupt:
+        print("Draining: jobs that run now are finished or go back to the queue.", flush=True)
+
+
+def _tell_workers(url: str) -> None:
+    """Print each worker once it is ready; the first compilation takes some seconds."""
+    told: set[str] = set()
+    while len(told) < int(os.environ.get("MERCER_WORKERS", "1")):
+        time.sleep(0.2)
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/v1/workers", timeout=5.0) as response:
+            for worker in json.load(response)["workers"]:
+                if worker["name"] not in told:
+                    told.add(worker["name"])
+                    print(f"Worker {worker['name']} is ready on {worker['device']}.", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

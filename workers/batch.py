@@ -1,0 +1,132 @@
+"""What happens to a batch between claim and finish: load, run, store. It knows no Redis."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pydantic_core import to_json
+
+from broker.records import ClaimedJob, Finished
+from gpu.device import Device
+from gpu.task import Answer, Cancelled
+from mercer.errors import MercerError, Unavailable
+from mercer.jobs import State
+from mercer.specs import Spec
+from store.datasets import Datasets
+from store.results import ResultBatch, Results
+from workers.answers import record
+from workers.batching import bisect
+from workers.loading import Loaded, Loader, parsed
+from workers.problems import reason
+from workers.stopwatch import Stopwatch
+from workers.watch import Watch
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a worker has at hand for every batch."""
+
+    datasets: Datasets
+    results: Results
+    device: Device
+
+
+class Batch:
+    """Jobs of one batch key on their way to their outcomes.
+
+    Args:
+        bench: What they are run with.
+        watch: Says which of them were cancelled.
+        report: Given a job's id, what its task reports to; may raise Abandoned, which leaves the batch.
+    """
+
+    def __init__(self, bench: Bench, watch: Watch, report: Callable[[str], Report]) -> None:
+        self._bench = bench
+        self._watch = watch
+        self._report = report
+        self._loader = Loader(bench.datasets)
+        self._stopwatch = Stopwatch()
+
+    def run(self, jobs: Sequence[ClaimedJob]) -> list[Finished]:
+        """One outcome for each job, in no order."""
+        loaded, failed = self._load(jobs)
+        return failed + bisect(loaded, self._run_together, self._fail) if loaded else failed
+
+    def _load(self, jobs: Sequence[ClaimedJob]) -> tuple[list[Loaded], list[Finished]]:
+        loaded, failed = [], []
+        for job in jobs:
+            spec = None
+            try:
+                spec = parsed(job.spec)
+                loaded.append(self._loader.load(job.id, spec, self._report(job.id)))
+            except Exception as error:  # noqa: BLE001 - it is this job's outcome, and the others go on
+                failed.append(self._failed(job.id, spec, error))
+        return loaded, failed
+
+    def _run_together(self, jobs: Sequence[Loaded]) -> list[Finished]:
+        """Leave out what was cancelled, and run the rest; anew without those that are cancelled meanwhile."""
+        live = [job for job in jobs if job.id not in self._watch.cancelled]
+        cancelled = [self._finished(job.id, State.CANCELLED) for job in jobs if job.id in self._watch.cancelled]
+        if not live:
+            return cancelled
+        try:
+            return cancelled + self._compute(live)
+        except Cancelled:
+            return cancelled + self._run_together(live)
+
+    def _compute(self, jobs: Sequence[Loaded]) -> list[Finished]:
+        operation = importlib.import_module(f"gpu.ops.{jobs[0].task.spec.kind}")
+        with self._stopwatch.computing():
+            answers: list[Answer] = operation.run([job.task for job in jobs], self._bench.device)
+        with self._bench.results.batch(jobs[0].id) as stored:
+            outcomes = [_outcome(answer, stored, self._stopwatch) for answer in answers]
+            stored.commit()
+        return [
+            self._finished(job.id, *outcome, batch_size=len(jobs)) for job, outcome in zip(jobs, outcomes, strict=True)
+        ]
+
+    def _fail(self, job: Loaded, error: Exception) -> Finished:
+        return self._failed(job.id, job.task.spec, error)
+
+    def _failed(self, job_id: str, spec: Spec | None, error: Exception) -> Finished:
+        if not isinstance(error, MercerError):
+            # Where it was raised, but not what it says: a message may hold the user's data.
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("job %s failed with %s\n%s", job_id, type(error).__name__, where)
+        why = reason(error, job_id, lambda: self._loader.needed_bytes(spec) if spec else 0)
+        return self._finished(job_id, State.FAILED, error=to_json(why.problem()))
+
+    def _finished(
+        self,
+        job_id: str,
+        state: State,
+        result: bytes | None = None,
+        error: bytes | None = None,
+        *,
+        batch_size: int = 1,
+    ) -> Finished:
+        return Finished(
+            id=job_id,
+            state=state,
+            result=result,
+            error=error,
+            device=self._bench.device.name,
+            batch_size=batch_size,
+            timings=self._stopwatch.timings(),
+        )
+
+
+def _outcome(answer: Answer, stored: ResultBatch, stopwatch: Stopwatch) -> tuple[State, bytes | None, bytes | None]:
+    """State, result and error of an answer; one that cannot be stored fails alone."""
+    try:
+        return State.SUCCEEDED, record(answer, stored, stopwatch), None
+    except Unavailable as error:
+        return State.FAILED, None, to_json(error.problem())

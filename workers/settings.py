@@ -1,0 +1,52 @@
+"""How one worker process is set up: the environment's MERCER_* variables, read once in main()."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _host_and_pid() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class Settings(BaseSettings):
+    """Every setting has its unit in its name or its description."""
+
+    model_config = SettingsConfigDict(env_prefix="MERCER_", frozen=True, extra="ignore")
+
+    redis_url: str = Field(
+        "redis://127.0.0.1:6379/0",
+        description="Where the queue is: redis://host:port/db, rediss://... or unix:///path/to/socket.",
+    )
+    namespace: str = Field(
+        "mercer", min_length=1, pattern=r"^[\w.-]+$", description="Prefix of every key; one for each installation."
+    )
+    data_dir: Path = Field(Path("data"), description="Folder of the data sets and results, shared with the service.")
+    result_ttl_s: int = Field(
+        86_400, ge=1, description="How long a finished job's record and result are kept, in seconds."
+    )
+    lease_s: float = Field(
+        10.0, gt=0, description="After how long without a heartbeat another worker may take the jobs, in seconds."
+    )
+    linger_ms: int = Field(
+        2, ge=0, description="How long a batch that is not full waits for like jobs, in milliseconds."
+    )
+    batch_jobs: int = Field(64, ge=1, description="Most jobs in one batch.")
+    batch_bytes: int = Field(
+        64 * 2**20, ge=1, description="Most bytes that a batch's jobs may need together; a larger job runs alone."
+    )
+    drain_s: float = Field(
+        20.0,
+        ge=0,
+        description="How long the running batch may go on after SIGTERM before it is given back, in seconds.",
+    )
+    worker_name: str = Field(default_factory=_host_and_pid, min_length=1, description="As the job records show it.")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda:\d+)$", description="auto takes the first GPU, else the CPU.")
+    threads: int = Field(
+        0, ge=0, description="Threads of one computation; 0 takes every processor that the process may use."
+    )

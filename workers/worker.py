@@ -1,0 +1,112 @@
+"""The worker's loop: claim, load, run, store, finish."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+
+from broker.records import Claim, Finished
+from broker.worker_broker import WorkerBroker
+from mercer.errors import Unavailable
+from workers.batch import Batch, Bench
+from workers.drain import Drain
+from workers.heartbeat import Heartbeat
+from workers.patience import patiently
+from workers.watch import GivenBack, LeaseLost, Report
+
+BLOCK_MS = 500
+"""How long a claim waits for work; a worker without work hears of its end within this time."""
+
+EXPIRY_INTERVAL_S = 600.0
+"""Looking for expired results lists every one of them."""
+
+EXPIRY_MARGIN_S = 3_600
+"""A result is written before its record begins to live, by as long as Redis was away in between."""
+
+log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Takes batches until it is drained.
+
+    Args:
+        broker: Where the jobs are.
+        bench: What runs them.
+        heartbeat: Keeps the lease meanwhile.
+        drain: Says when to end.
+        name: As the job records show it.
+        batch_jobs: Most jobs in one batch.
+        batch_bytes: Most bytes that they may need together; a larger job runs alone.
+        result_ttl_s: How long a finished job's record is kept.
+    """
+
+    def __init__(
+        self,
+        broker: WorkerBroker,
+        bench: Bench,
+        heartbeat: Heartbeat,
+        drain: Drain,
+        *,
+        name: str,
+        batch_jobs: int,
+        batch_bytes: int,
+        result_ttl_s: int,
+    ) -> None:
+        self._broker = broker
+        self._bench = bench
+        self._heartbeat = heartbeat
+        self._drain = drain
+        self._name = name
+        self._batch_jobs = batch_jobs
+        self._batch_bytes = batch_bytes
+        self._result_ttl_s = result_ttl_s
+        self._next_expiry_s = 0.0
+
+    def run(self) -> None:
+        """Until the drain begins."""
+        while not self._drain.begun:
+            if (claim := self._claim()) is not None:
+                self._work(claim)
+            self._expire()
+
+    def _work(self, claim: Claim) -> None:
+        ids = [job.id for job in claim.jobs]
+        with self._heartbeat.watching(claim.lease, len(ids)) as watch:
+            batch = Batch(self._bench, watch, partial(Report, self._broker, watch, self._drain))
+            try:
+                self._finish(claim.lease, batch.run(claim.jobs))
+            except LeaseLost:
+                log.warning("lease %s was lost: its %d jobs are left to another worker", claim.lease, len(ids))
+            except GivenBack:
+                self._release(claim.lease, ids)
+
+    def _claim(self) -> Claim | None:
+        claim = partial(
+            self._broker.claim,
+            self._name,
+            self._bench.device.name,
+            max_jobs=self._batch_jobs,
+            max_bytes=self._batch_bytes,
+            block_ms=BLOCK_MS,
+        )
+        return patiently(claim, until=lambda: self._drain.begun)
+
+    def _finish(self, lease: str, finished: list[Finished]) -> None:
+        # What was computed is kept until Redis is back: the lease decides then whether it still counts.
+        accepted = patiently(partial(self._broker.finish, lease, finished), until=lambda: self._drain.over)
+        refused = len(finished) - len(accepted or ())
+        if refused:
+            log.warning("%d of %d outcomes of lease %s were refused", refused, len(finished), lease)
+
+    def _release(self, lease: str, ids: list[str]) -> None:
+        try:
+            self._broker.release(lease, ids)
+        except Unavailable as error:
+            log.warning("lease %s was not given back and will expire: %s", lease, error.detail)
+
+    def _expire(self) -> None:
+        """Delete results whose records have passed their time to live, now and then."""
+        if (now := time.monotonic()) >= self._next_expiry_s:
+            self._next_expiry_s = now + EXPIRY_INTERVAL_S
+            self._bench.results.expire(self._result_ttl_s + EXPIRY_MARGIN_S)
