@@ -1,0 +1,141 @@
+import json
+
+import numpy as np
+import pytest
+
+import mercer
+from mercer import kernels as k
+from mercer.errors import FieldError, InvalidSpec, QueueFull
+from mercer.steps import Reply, Work
+from mercer.submitting import MAX_BODY_BYTES, MAX_HELD_BYTES, MAX_JOBS, bodies, held_specs, renumbered, submit_many
+
+LARGE = np.random.default_rng(0).random((200, 8))
+SMALL = LARGE[:10]
+
+
+def gram(x, lengthscale=1.0):
+    return mercer.Gram(kernel=k.Gaussian(lengthscale=lengthscale), x=x)
+
+
+def answered(request, known):
+    """As a service does that accepts all and has the `known` digests."""
+    if request.method == "HEAD":
+        return Reply(200 if request.path.removeprefix("/v1/datasets/") in known else 404, {})
+    if request.method == "PUT":
+        return Reply(201, {}, b"{}")
+    jobs = [{"id": "j", "kind": "gram", "state": "queued", "batch_key": "b", "created_at": 0}]
+    return Reply(202, {}, json.dumps({"jobs": jobs * len(json.loads(request.body)["jobs"])}).encode())
+
+
+def sent_for(specs, known=()):
+    """The requests of a submission."""
+    sent, outcome = [], None
+    flow = submit_many(specs, "key")
+    while True:
+        try:
+            step = flow.send(outcome)
+        except StopIteration:
+            return sent
+        if isinstance(step, Work):
+            outcome = step.function()
+        else:
+            sent.append(step)
+            outcome = answered(step, known)
+
+
+def methods(sent):
+    return [request.method for request in sent]
+
+
+def test_a_large_array_is_uploaded_once_for_all_its_jobs():
+    sent = sent_for(gram(LARGE, scale) for scale in (1.0, 2.0, 3.0))
+    assert methods(sent) == ["HEAD", "PUT", "POST"]
+    digest = sent[0].path.removeprefix("/v1/datasets/")
+    assert [job["x"] for job in json.loads(sent[2].body)["jobs"]] == [{"dataset": digest}] * 3
+
+
+def test_a_known_digest_moves_no_bytes():
+    digest = sent_for([gram(LARGE)])[0].path.removeprefix("/v1/datasets/")
+    assert methods(sent_for([gram(LARGE)], known=[digest])) == ["HEAD", "POST"]
+
+
+def test_a_small_array_travels_in_the_spec():
+    sent = sent_for([gram(SMALL)])
+    assert methods(sent) == ["POST"]
+    assert json.loads(sent[0].body)["jobs"][0]["x"] == SMALL.tolist()
+
+
+def test_a_small_array_of_many_jobs_is_uploaded():
+    sent = sent_for(gram(SMALL, scale) for scale in np.linspace(1.0, 2.0, 20).tolist())
+    assert methods(sent) == ["HEAD", "PUT", "POST"]
+
+
+def test_different_parts_of_one_array_are_different_uploads():
+    sent = sent_for([gram(LARGE[:150]), gram(LARGE[50:]), gram(LARGE[:150].copy())])
+    paths = [request.path for request in sent if request.method == "HEAD"]
+    assert len(set(paths)) == 2
+
+
+def test_an_array_shared_across_requests_is_hashed_once():
+    sent = sent_for(gram(LARGE, scale) for scale in np.linspace(1.0, 2.0, MAX_JOBS + 1).tolist())
+    assert methods(sent) == ["HEAD", "PUT", "POST", "POST"]
+
+
+def test_every_request_has_its_own_key():
+    sent = sent_for(gram(LARGE, scale) for scale in np.linspace(1.0, 2.0, MAX_JOBS + 1).tolist())
+    keys = [request.headers["Idempotency-Key"] for request in sent if request.method == "POST"]
+    assert keys[0] == "key:0"
+    assert len(set(keys)) == len(keys)
+
+
+def test_no_specs_are_no_request():
+    assert sent_for([]) == []
+
+
+def test_requests_hold_at_most_a_thousand_jobs():
+    assert [len(held) for held in held_specs([gram(SMALL)] * (2 * MAX_JOBS + 5))] == [MAX_JOBS, MAX_JOBS, 5]
+
+
+def test_a_generator_of_large_arrays_is_not_read_ahead():
+    rows = MAX_HELD_BYTES // 16
+    specs = (gram(np.zeros((rows, 1))) for _ in range(5))
+    assert [len(held) for held in held_specs(specs)] == [2, 2, 1]
+
+
+def test_a_shared_array_counts_once_toward_what_is_held():
+    x = np.zeros((MAX_HELD_BYTES // 16, 1))
+    assert [len(held) for held in held_specs([gram(x)] * 5)] == [5]
+
+
+def test_bodies_stay_below_the_limit_and_lose_nothing():
+    specs = [b'"' + b"x" * (MAX_BODY_BYTES // 3) + b'"'] * 4
+    parts = list(bodies(specs))
+    assert all(len(part) <= MAX_BODY_BYTES + 100 for part in parts)
+    assert [len(json.loads(part)["jobs"]) for part in parts] == [2, 2]
+
+
+def test_pointers_count_from_the_first_job_of_all():
+    error = InvalidSpec("no", errors=(FieldError("/jobs/3/kernel", "a"), FieldError("/x", "b")))
+    shifted = renumbered(error, 1_000)
+    assert isinstance(shifted, InvalidSpec)
+    assert [field.pointer for field in shifted.errors] == ["/jobs/1003/kernel", "/x"]
+    assert shifted.__notes__ == ["The first 1000 jobs were admitted and go on."]
+
+
+def test_a_refusal_keeps_after_how_long_to_come_back():
+    assert renumbered(QueueFull("full", retry_after_s=9), 0).retry_after_s == 9
+
+
+@pytest.mark.parametrize("rows", [None, mercer.Rows(start=0, stop=5), (4, 2)])
+def test_a_data_set_or_a_part_of_it_stands_for_points(rows):
+    dataset = mercer.Dataset(
+        digest="sha256:" + "0" * 64,
+        shape=(9, 2),
+        dtype="float64",
+        format="npy",
+        size_bytes=1,
+        created_at="2026-01-01T00:00:00Z",
+    )
+    expected = mercer.DatasetReference(dataset=dataset.digest, columns=("a", 1), rows=rows)
+    assert gram(dataset.select(columns=["a", 1], rows=rows)).x == expected
+    assert gram(dataset).x == mercer.DatasetReference(dataset=dataset.digest)
