@@ -19,6 +19,7 @@ RECHECK_S = 1.0
 RECHECKED_AT_ONCE = 1000
 HEALTH_CHECK_S = 10
 RECONNECT_S = 0.1
+CANCEL_AGAIN_S = 0.05
 
 
 class Watch:
@@ -75,9 +76,9 @@ class Wakes:
     async def close(self) -> None:
         """Stop listening."""
         for task in self._tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            while not task.done():  # redis-py swallows a cancellation that comes while it connects
+                task.cancel()
+                await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
         await self._redis.aclose()
 
     async def _listen(self) -> None:
