@@ -1,8 +1,10 @@
-"""CSV and Parquet to rows of float64, in a process of its own: `python -m store.convert FORMAT MAX_BYTES FD < upload`.
+"""CSV and Parquet to rows of float64, in a process of its own.
+
+    python -m store.convert FORMAT MAX_BYTES MAX_COLUMNS FD < upload
 
 A crafted file of a kilobyte can ask its reader for gigabytes, whatever its footer says; the limits that this process
 sets itself turn that into a refusal. It writes the rows to the file descriptor, and to stdout one JSON document: what
-it wrote, or a problem. Its caller trusts neither.
+it wrote, or the code and detail of an error. Its caller trusts neither.
 """
 
 from __future__ import annotations
@@ -11,63 +13,61 @@ import json
 import resource
 import sys
 from collections import Counter
-from io import FileIO
+from io import BytesIO, FileIO
 from operator import itemgetter
 from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from mercer.errors import InvalidArray, MercerError, TooLarge
 from store.csv_table import open_csv
-from store.disk import Appender
-from store.matrix import MAX_COLUMNS
-from store.table import Table, is_number
+from store.parquet_table import open_parquet
+from store.table import Refused, Table
 
 MAX_MEMORY_BYTES = 2 * 2**30
-"""Address space; honest files need about 300 MB of it."""
+"""Of address space; an honest file needs about 300 MB of it."""
 
 MAX_CPU_S = 600
 """A gigabyte of CSV takes about 10."""
 
-BATCH_BYTES = 2**20
+READERS = {"csv": open_csv, "parquet": open_parquet}
 
 
-def convert(source: BinaryIO, format: str, max_bytes: int, out: Appender) -> dict[str, Any]:
+def convert(source: BinaryIO, format: str, max_bytes: int, max_columns: int, out: FileIO | BytesIO) -> dict[str, Any]:
     """Write the numbers of a file as rows of float64.
 
+    Returns:
+        How many rows, and the names of the columns of numbers and of text.
+
     Raises:
-        InvalidArray: it cannot be read, a number is missing, or there is none.
-        TooLarge: the rows take more than max_bytes.
-        Unavailable: they cannot be written.
+        Refused: it cannot be read, a number is missing, there is none, or there are too many.
     """
     table = READERS[format](source)
-    _check_columns(table)
+    _check_columns(table, max_columns)
     max_rows = max_bytes // (8 * len(table.columns))
     rows = 0
     for batch in table.batches:
         _refuse_missing(batch, table.columns, rows)
         rows += batch.num_rows
         if rows > max_rows:
-            raise TooLarge(f"expected at most {max_bytes:,} bytes as float64, got more than {max_rows:,} rows")
-        columns = [column.cast(pa.float64(), safe=False).to_numpy() for column in batch.columns]
-        out.write(np.stack(columns, axis=1).data)
+            detail = f"expected at most {max_bytes:,} bytes as float64, got more than {max_rows:,} rows"
+            raise Refused(detail, "too-large")
+        _write(batch, out)
     if rows == 0:
-        raise InvalidArray("expected at least one row, got none")
+        raise Refused("expected at least one row, got none")
     return {"rows": rows, "columns": table.columns, "text_columns": table.text_columns}
 
 
-def _check_columns(table: Table) -> None:
+def _check_columns(table: Table, max_columns: int) -> None:
     names = [*table.columns, *table.text_columns]
-    if len(names) > MAX_COLUMNS:
-        raise InvalidArray(f"expected at most {MAX_COLUMNS} columns, got {len(names)}")
+    if len(names) > max_columns:
+        raise Refused(f"expected at most {max_columns} columns, got {len(names)}")
     name, times = max(Counter(names).items(), key=itemgetter(1), default=("", 0))
     if times > 1:
-        raise InvalidArray(f"expected different column names, got {name[:40]!r} {times} times")
+        raise Refused(f"expected different column names, got {name[:40]!r} {times} times")
     if not table.columns:
-        raise InvalidArray(f"expected at least one column of numbers, got {len(names)} columns of text")
+        raise Refused(f"expected at least one column of numbers, got {len(names)} columns of text")
 
 
 def _refuse_missing(batch: pa.RecordBatch, names: list[str], first_row: int) -> None:
@@ -78,37 +78,38 @@ def _refuse_missing(batch: pa.RecordBatch, names: list[str], first_row: int) -> 
     ]
     if missing:
         row, name = min(missing)
-        raise InvalidArray(f"expected a number in row {row}, column {name[:40]!r}, got a missing value")
+        raise Refused(f"expected a number in row {row}, column {name[:40]!r}, got a missing value")
 
 
-def open_parquet(source: BinaryIO) -> Table:
-    """A Parquet file: its flat columns of numbers, row group by row group."""
-    file = pq.ParquetFile(source, pre_buffer=False)
-    fields = list(file.schema_arrow)
-    columns = [field.name for field in fields if is_number(field.type)]
-    text_columns = [field.name for field in fields if not is_number(field.type)]
-    batch_rows = max(1, BATCH_BYTES // (8 * max(1, len(columns))))
-    return Table(columns, text_columns, file.iter_batches(batch_rows, columns=columns, use_threads=False))
+def _write(batch: pa.RecordBatch, out: FileIO | BytesIO) -> None:
+    columns = [column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False) for column in batch.columns]
+    rest = np.stack(columns, axis=1).data.cast("B")
+    try:
+        while rest:
+            rest = rest[out.write(rest) :]
+    except OSError as error:
+        raise Refused(f"The store cannot be written: {error.strerror}.", "unavailable") from error
 
 
-READERS = {"csv": open_csv, "parquet": open_parquet}
-
-
-def main(format: str, max_bytes: str, descriptor: str) -> None:
+def main(format: str, max_bytes: str, max_columns: str, descriptor: str) -> None:
     """Convert stdin."""
     resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_S, MAX_CPU_S))
-    try:
-        with open(0, "rb", closefd=False) as source, FileIO(int(descriptor), "wb") as rows:
-            answer = convert(source, format, int(max_bytes), Appender(rows))
-    except MercerError as error:
-        answer = error.problem()
-    except MemoryError:
-        limit = MAX_MEMORY_BYTES // 2**20
-        answer = InvalidArray(f"reading the {format} file takes more than {limit} MiB of memory").problem()
-    except (OSError, ValueError, pa.ArrowException) as error:  # pyarrow raises all three on a broken file
-        answer = InvalidArray(f"not a {format} file that can be read: {str(error)[:200]}").problem()
+    with open(0, "rb", closefd=False) as source, FileIO(int(descriptor), "wb") as rows:
+        try:
+            answer = convert(source, format, int(max_bytes), int(max_columns), rows)
+        except Refused as refusal:
+            answer = {"code": refusal.code, "detail": refusal.detail}
+        except MemoryError:
+            limit = MAX_MEMORY_BYTES // 2**20
+            answer = _unreadable(f"reading the {format} file takes more than {limit} MiB of memory")
+        except (OSError, ValueError, pa.ArrowException) as error:  # pyarrow raises all three on a broken file
+            answer = _unreadable(f"not a {format} file that can be read: {str(error)[:200]}")
     json.dump(answer, sys.stdout)
+
+
+def _unreadable(detail: str) -> dict[str, Any]:
+    return {"code": "invalid-array", "detail": detail}
 
 
 if __name__ == "__main__":

@@ -11,20 +11,20 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from mercer.errors import InvalidArray
-from store.table import Table, is_number
+from store.table import Refused, Table, is_number
 
 BLOCK_BYTES = 2**20
 """Read at once; what a column holds is decided on the first block."""
 
 MAX_LINE_BYTES = 16 * 2**20
+csv.field_size_limit(MAX_LINE_BYTES)  # a line of numbers is one field to every delimiter but its own
 
 
 def open_csv(source: BinaryIO) -> Table:
     """A CSV file with comma, semicolon or tab between its values, with or without a header row.
 
     Raises:
-        InvalidArray: it is empty, not UTF-8, or its rows differ in length.
+        Refused: it is empty, not UTF-8, or its rows differ in length.
     """
     file = _CsvFile(source)
     types = file.types()
@@ -42,9 +42,9 @@ class _CsvFile:
         try:
             text = line.decode("utf-8-sig")
         except UnicodeDecodeError:
-            raise InvalidArray("expected text in UTF-8") from None
+            raise Refused("expected text in UTF-8") from None
         if not text.strip():
-            raise InvalidArray("expected a header row or numbers in the first line, got nothing")
+            raise Refused("expected a header row or numbers in the first line, got nothing")
         self._delimiter = max(",;\t", key=lambda delimiter: len(_split(text, delimiter)))
         first = _split(text, self._delimiter)
         self._has_header = not all(_is_float(value) or not value for value in first)
@@ -79,7 +79,7 @@ class _CsvFile:
                 for offset, value in enumerate(column.to_pylist()):
                     if value is not None and not fits(value):
                         place = f"row {row + offset}, column {self.names[index][:40]!r}"
-                        raise InvalidArray(f"expected a number in {place}, got {value[:20]!r}")
+                        raise Refused(f"expected a number in {place}, got {value[:20]!r}")
             row += batch.num_rows
 
     def _open(self, types: dict[str, pa.DataType]) -> pacsv.CSVStreamingReader:
@@ -111,7 +111,7 @@ class _CsvFile:
                 raise
             row = "a row" if ragged.number is None else f"row {ragged.number - 1 - self._has_header}"
             detail = f"expected {ragged.expected_columns} values in {row}, got {ragged.actual_columns}"
-            raise InvalidArray(detail) from None
+            raise Refused(detail) from None
 
     def _on_ragged(self, row: pacsv.InvalidRow) -> str:
         self._ragged = row
@@ -124,7 +124,7 @@ def _first_row(source: BinaryIO) -> bytes:
     while row.count(b'"') % 2 and (line := source.readline(MAX_LINE_BYTES - len(row))):
         row += line
     if len(row) == MAX_LINE_BYTES:
-        raise InvalidArray(f"expected a first row of less than {MAX_LINE_BYTES} bytes")
+        raise Refused(f"expected a first row of less than {MAX_LINE_BYTES} bytes")
     return row
 
 

@@ -19,7 +19,7 @@ from mercer.errors import UnknownDataset
 from mercer.jobs import Dataset
 from store.objects import Objects
 from store.selection import select
-from store.tables import TableBody
+from store.table_uploads import TableBody
 from store.uploads import Body, Format, KnownUpload, NpyBody, Upload
 
 PREFIX = "datasets/"

@@ -1,4 +1,7 @@
-"""What a CSV and a Parquet file have in common once opened."""
+"""What a CSV and a Parquet file have in common once opened.
+
+It and all that `store.convert` imports know nothing of mercer, whose import would double the start of that process.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,20 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import pyarrow as pa
+
+
+class Refused(Exception):
+    """The file cannot become a matrix.
+
+    Args:
+        detail: What was expected and what was got.
+        code: Of the error in mercer.errors that the caller raises.
+    """
+
+    def __init__(self, detail: str, code: str = "invalid-array") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code
 
 
 class Table(NamedTuple):

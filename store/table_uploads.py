@@ -13,9 +13,9 @@ import numpy as np
 from typing_extensions import Buffer
 
 from mercer.arrays import header_bytes, parse_header
-from mercer.errors import InvalidArray, from_problem
+from mercer.errors import BY_CODE, InvalidArray
 from store.disk import Appender
-from store.matrix import MatrixWriter
+from store.matrix import MAX_COLUMNS, MatrixWriter
 from store.objects import ObjectWriter
 from store.uploads import Matrix
 
@@ -71,8 +71,9 @@ class TableBody:
     def _convert(self) -> dict[str, Any]:
         self._upload.file.seek(0)
         descriptor = self._rows.fileno()
+        limits = (str(self._max_bytes), str(MAX_COLUMNS))
         done = subprocess.run(
-            [sys.executable, "-m", "store.convert", self._format, str(self._max_bytes), str(descriptor)],
+            [sys.executable, "-m", "store.convert", self._format, *limits, str(descriptor)],
             stdin=self._upload.file,
             stdout=subprocess.PIPE,
             pass_fds=(descriptor,),
@@ -80,8 +81,9 @@ class TableBody:
             check=False,
         )
         if done.returncode:
-            raise InvalidArray(f"not a {self._format} file that can be read: its reader ended with {done.returncode}")
+            reason = f"its reader ended with {done.returncode}"
+            raise InvalidArray(f"not a {self._format} file that can be read: {reason}")
         answer = json.loads(done.stdout)
-        if "type" in answer:
-            raise from_problem(answer)
+        if "code" in answer:
+            raise BY_CODE[answer["code"]](answer["detail"])
         return answer
