@@ -130,6 +130,21 @@ def test_a_parquet_file_at_fault_is_refused(body, reason):
         matrix(body, "parquet")
 
 
+def test_a_small_file_of_many_rows_is_refused_without_the_memory_for_them():
+    """The footer of such a file says a few kilobytes: only the rows that come out are believed."""
+    body = parquet({"a": np.zeros(20_000_000)})
+    assert len(body) < 200_000
+    usual = pa.default_memory_pool()
+    measured = pa.proxy_memory_pool(usual)
+    pa.set_memory_pool(measured)
+    try:
+        with pytest.raises(Refused, match="expected at most 64,000,000 bytes as float64, got more than 8,000,000 rows"):
+            matrix(body, "parquet", max_bytes=64_000_000)
+    finally:
+        pa.set_memory_pool(usual)
+    assert 0 < measured.max_memory() < 16 * 2**20
+
+
 @pytest.mark.parametrize("format", ["csv", "parquet"])
 def test_limits_hold_while_it_is_read(format):
     body = b"a,b\n1,2\n3,4\n" if format == "csv" else parquet({"a": [1, 3], "b": [2, 4]})
