@@ -140,7 +140,7 @@ class ServiceBroker:
         return _records(header, [values])[0]
 
     async def wait(self, ids: Sequence[str], timeout_s: float) -> set[str]:
-        """Those that have ended, as soon as there is at least one; none when the time is over first."""
+        """Those that have ended or are unknown, as soon as there is at least one; none when the time is over first."""
         with self._wakes.watching(ids) as watch:
             ended = await self._ended(list(ids))
             deadline = asyncio.get_running_loop().time() + timeout_s
