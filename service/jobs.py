@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -11,12 +12,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from broker.records import Admitted, Record, Submission
-from mercer.errors import NotRetryable, TooLarge, UnknownJob
+from mercer.errors import FieldError, NotRetryable, TooLarge, UnknownJob
 from mercer.jobs import Job, State, Worker
 from mercer.specs import KINDS
 from service.admission import MAX_JOBS, is_bulk, parse, reads_store
 from service.bodies import MAX_BULK_BYTES, MAX_JSON_BYTES, read_json
 from service.documented import body_of, content, header, problems
+from service.field_errors import MAX_ERRORS
 from service.headers import MAX_WAIT_S, Preference, idempotency_key, preference
 from service.parts import Parts, PartsDep
 from service.raw import RawRoute, read_model
@@ -119,7 +121,9 @@ async def _submitted(parts: Parts, admitted: Admitted, preferred: Preference) ->
 @router.get("/jobs", response_class=Response, responses={200: JOBS, **problems(400, 503)})
 async def list_jobs(
     parts: PartsDep,
-    cursor: Annotated[str | None, Query(max_length=200, description="`next` of the page before.")] = None,
+    cursor: Annotated[
+        str | None, Query(pattern=r"^\d{1,19}-\d{1,19}$", description="`next` of the page before.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     state: Annotated[State | None, Query(description="Only jobs in this state.")] = None,
 ) -> Response:
@@ -155,7 +159,7 @@ async def wait_for(request: Request) -> Response:
     parts: Parts = request.app.state.parts
     wanted = await read_model(request, WaitFor, MAX_JSON_BYTES)
     ended = await parts.draining.wait(parts.broker.wait(wanted.ids, wanted.wait_s)) or set()
-    return _json(jobs_json(await known_all(parts, [one for one in wanted.ids if one in ended])), 200)
+    return _json(jobs_json(await known_all(parts, wanted.ids, ended)), 200)
 
 
 @router.post(
@@ -204,18 +208,20 @@ def unknown(job_id: str) -> UnknownJob:
     return UnknownJob(f"no job {job_id[:64]}: expected the id of a job whose record has not passed its time to live")
 
 
-async def known_all(parts: Parts, ids: list[str]) -> list[Record]:
-    """The records of jobs, in order.
+async def known_all(parts: Parts, ids: list[str], wanted: Collection[str] | None = None) -> list[Record]:
+    """The records of jobs, in order; only the wanted ones of a request's ids, if they are given.
 
     Raises:
-        UnknownJob: one of them has none.
+        UnknownJob: naming those that have none.
     """
-    records = []
-    for job_id, record in zip(ids, await parts.broker.records(ids), strict=True):
-        if record is None:
-            raise unknown(job_id)
-        records.append(record)
-    return records
+    places = [place for place, job_id in enumerate(ids) if wanted is None or job_id in wanted]
+    records = await parts.broker.records([ids[place] for place in places])
+    found = [record for record in records if record is not None]
+    if len(found) < len(records):
+        gone = [place for place, record in zip(places, records, strict=True) if record is None]
+        errors = tuple(FieldError(f"/ids/{place}", unknown(ids[place]).detail) for place in gone[:MAX_ERRORS])
+        raise UnknownJob(f"{len(gone)} of the jobs are unknown", errors=errors)
+    return found
 
 
 def _json(body: bytes, status: int, headers: dict[str, str] | None = None) -> Response:
