@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
@@ -13,7 +14,7 @@ from broker.keys import tag
 from broker.pipe import Argument, Pipe
 from broker.records import Admitted, Record, Submission, parse_record
 from broker.wakes import RECHECK_S, Wakes
-from mercer.errors import IdempotencyConflict, QueueFull
+from mercer.errors import IdempotencyConflict, InvalidRequest, QueueFull
 from mercer.jobs import Worker
 
 RECORDS_AT_ONCE = 200
@@ -26,6 +27,9 @@ GATHER_S = 0.002
 """After the first job of a wait has ended: others of its batch follow at once."""
 
 MAX_RETRY_AFTER_S = 60
+
+_ENTRY_ID = re.compile("[0-9]{1,19}-[0-9]{1,19}")
+"""Of a stream: two numbers of 64 bits."""
 
 Event = tuple[str, Literal["state", "progress"], Record | float]
 
@@ -124,7 +128,12 @@ class ServiceBroker:
         """Some jobs, newest first, and where the next page begins.
 
         A page of a rare state may be short, or empty, and still have a next one.
+
+        Raises:
+            InvalidRequest: The cursor is none that a page gave.
         """
+        if cursor is not None and not _ENTRY_ID.fullmatch(cursor):
+            raise InvalidRequest("the cursor must be one that an earlier page gave")
         look = max(limit, LOOKED_AT_ONCE if state else limit)
         header, after, *values = await self._pipe.run("page", cursor or "+", limit, state or "", look)
         return [record for record in _records(header, values) if record], after.decode() or None
@@ -227,5 +236,4 @@ def _worker(values: Sequence[bytes]) -> Worker:
 def _parse_event_id(event_id: str | None) -> tuple[str, str]:
     """The state and the entry of the progress stream that were last seen."""
     attempt_and_state, _, progress_id = (event_id or "").rpartition(".")
-    known = progress_id.replace("-", "").isdigit()
-    return (attempt_and_state, progress_id) if known else ("", "0")
+    return (attempt_and_state, progress_id) if _ENTRY_ID.fullmatch(progress_id) else ("", "0-0")

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Takes the jobs of expired leases back: they wait again in their old places, alone after two deaths, and after
 -- max_deliveries they are dead. ARGV: max_deliveries, result_ttl_s, error of a dead job, leases looked at in one call
--- Answers the ids that now wait again
+-- Answers {number of leases that had expired, id that now waits again ...}
 local DEATHS_BEFORE_ALONE = 2
 local now = now_ms()
 local back, ended = {}, {}
@@ -22,7 +22,8 @@ local function take_back(id, batch, entry)
   ended[#ended + 1] = id
 end
 
-for _, lease in ipairs(redis.call('ZRANGE', LEASES, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[4])) do
+local leases = redis.call('ZRANGE', LEASES, '-inf', now, 'BYSCORE', 'LIMIT', 0, ARGV[4])
+for _, lease in ipairs(leases) do
   local held = redis.call('HGETALL', lease_key(lease))
   local batch, jobs = redis.call('HGET', lease_key(lease), '@batch'), 0
   for i = 1, #held, 2 do
@@ -38,4 +39,4 @@ end
 publish('ended', ended)
 publish('moved', back)
 if #back > 0 then ring() end
-return back
+return {#leases, unpack(back)}

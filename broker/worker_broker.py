@@ -27,7 +27,9 @@ LINGER_LOOK_S = 0.001
 blocking read only at its next tick, up to 0.1 s late."""
 
 SWEPT_AT_ONCE = 4
-"""Expired leases taken back by one call."""
+"""Expired leases taken back by one script: about 3 ms of the server's time when each held 64 jobs."""
+
+TAKEN_BACK_IN_A_SWEEP = 100
 
 TRIMMED_AT_ONCE = 500
 """Index entries looked at by one script: half a millisecond of the server's time."""
@@ -184,13 +186,11 @@ class WorkerBroker:
         Raises:
             Unavailable: Redis is away.
         """
-        detail = f"the worker that ran it died {self._max_deliveries} times"
-        error = json.dumps(JobDead(detail).problem())
-        back = self._run("sweep", self._max_deliveries, self._result_ttl_s, error, SWEPT_AT_ONCE)
+        back = self._take_back_expired()
         for _ in range(TRIMS_IN_A_SWEEP):
             if not self._run("trim", self._result_ttl_s, TRIMMED_AT_ONCE):
                 break
-        return [job_id.decode() for job_id in back]
+        return back
 
     def announce(self, worker: str, device: str, *, running: int = 0, jobs_done: int = 0) -> None:
         """Say that a worker is alive; believed for three leases.
@@ -207,6 +207,17 @@ class WorkerBroker:
             Unavailable: Redis is away.
         """
         self._run("retire", worker)
+
+    def _take_back_expired(self) -> list[str]:
+        detail = f"the worker that ran it died {self._max_deliveries} times"
+        error = json.dumps(JobDead(detail).problem())
+        back: list[str] = []
+        for _ in range(TAKEN_BACK_IN_A_SWEEP):
+            leases, *ids = self._run("sweep", self._max_deliveries, self._result_ttl_s, error, SWEPT_AT_ONCE)
+            back += (job_id.decode() for job_id in ids)
+            if leases < SWEPT_AT_ONCE:
+                break
+        return back
 
     def _run(self, script: str, *arguments: Argument) -> Any:
         with translated():
