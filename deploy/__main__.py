@@ -56,7 +56,10 @@ def serve() -> int:
     service = LocalService(data_dir, port=port, workers=int(os.environ.get("MERCER_WORKERS", "1")))
     try:
         with service:
-            print(f"Mercer listens on {service.url}, its data is in {service.data_dir}. Ctrl-C drains and stops it.")
+            print(
+                f"Mercer listens on {service.url}, its data is in {service.data_dir}. Ctrl-C drains and stops it.",
+                flush=True,
+            )
             threading.Thread(target=_tell_workers, args=(service.url,), daemon=True).start()
             _wait_for_interrupt()
     except DataDirLocked:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from contextlib import suppress
 
@@ -42,8 +41,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     drain = Drain(settings.drain_s)
     drain.on_signals()
-    with threadpool_limits(settings.threads or len(os.sched_getaffinity(0))):
-        work(settings, drain)
+    work(settings, drain)
     return 0
 
 
@@ -51,6 +49,8 @@ def work(settings: Settings, drain: Drain) -> None:
     """Warm up, then take batches until the drain begins."""
     device = pick() if settings.device == "auto" else Device(settings.device)
     warm(device)
+    # The operations run their own threads, each of which calls BLAS: more threads inside those only wait for a core.
+    threadpool_limits(1, user_api="blas")
     objects = LocalObjects(settings.data_dir)
     bench = Bench(Datasets(objects, max_bytes=0), Results(objects), device)
     broker = patiently(lambda: connected(settings), until=lambda: drain.begun)

@@ -19,7 +19,7 @@ def record(answer: Answer, stored: ResultBatch, stopwatch: Stopwatch) -> bytes:
     """The JSON of mercer.jobs.Result; of a stored answer with its object, offset and length.
 
     Raises:
-        Unavailable: it cannot be stored; the other answers of the batch are not harmed.
+        Unavailable: it cannot be stored.
     """
     fields: dict[str, Any] = {
         "shape": answer.shape,

@@ -13,11 +13,11 @@ from pydantic_core import to_json
 from broker.records import ClaimedJob, Finished
 from gpu.device import Device
 from gpu.task import Answer, Cancelled
-from mercer.errors import MercerError, Unavailable
+from mercer.errors import MercerError
 from mercer.jobs import State
 from mercer.specs import Spec
 from store.datasets import Datasets
-from store.results import ResultBatch, Results
+from store.results import Results
 from workers.answers import record
 from workers.batching import bisect
 from workers.loading import Loaded, Loader, parsed
@@ -87,10 +87,11 @@ class Batch:
         with self._stopwatch.computing():
             answers: list[Answer] = operation.run([job.task for job in jobs], self._bench.device)
         with self._bench.results.batch(jobs[0].id) as stored:
-            outcomes = [_outcome(answer, stored, self._stopwatch) for answer in answers]
+            results = [record(answer, stored, self._stopwatch) for answer in answers]
             stored.commit()
         return [
-            self._finished(job.id, *outcome, batch_size=len(jobs)) for job, outcome in zip(jobs, outcomes, strict=True)
+            self._finished(job.id, State.SUCCEEDED, result=result, batch_size=len(jobs))
+            for job, result in zip(jobs, results, strict=True)
         ]
 
     def _fail(self, job: Loaded, error: Exception) -> Finished:
@@ -108,9 +109,9 @@ class Batch:
         self,
         job_id: str,
         state: State,
+        *,
         result: bytes | None = None,
         error: bytes | None = None,
-        *,
         batch_size: int = 1,
     ) -> Finished:
         return Finished(
@@ -122,11 +123,3 @@ class Batch:
             batch_size=batch_size,
             timings=self._stopwatch.timings(),
         )
-
-
-def _outcome(answer: Answer, stored: ResultBatch, stopwatch: Stopwatch) -> tuple[State, bytes | None, bytes | None]:
-    """State, result and error of an answer; one that cannot be stored fails alone."""
-    try:
-        return State.SUCCEEDED, record(answer, stored, stopwatch), None
-    except Unavailable as error:
-        return State.FAILED, None, to_json(error.problem())

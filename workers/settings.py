@@ -47,6 +47,3 @@ class Settings(BaseSettings):
     )
     worker_name: str = Field(default_factory=_host_and_pid, min_length=1, description="As the job records show it.")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda:\d+)$", description="auto takes the first GPU, else the CPU.")
-    threads: int = Field(
-        0, ge=0, description="Threads of one computation; 0 takes every processor that the process may use."
-    )

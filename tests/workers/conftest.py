@@ -1,0 +1,59 @@
+"""Batches on a real store, and a worker process on a real Valkey."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from broker.service_broker import ServiceBroker
+from gpu.device import Device
+from store.datasets import Datasets
+from store.local import LocalObjects
+from store.results import Results
+from workers.batch import Bench
+
+STARTED_WITHIN_S = 60.0
+
+
+@pytest.fixture
+def bench(tmp_path):
+    objects = LocalObjects(tmp_path)
+    return Bench(Datasets(objects, 2**30), Results(objects), Device("cpu"))
+
+
+@pytest.fixture
+async def queue(valkey_url, namespace):
+    broker = ServiceBroker.connect(valkey_url, namespace=namespace)
+    yield broker
+    await broker.close()
+
+
+@pytest.fixture
+def start_worker(valkey_url, namespace, tmp_path):
+    """Starts worker processes, and ends them after the test."""
+    processes = []
+
+    def start(**environment):
+        settings = {
+            "MERCER_REDIS_URL": valkey_url,
+            "MERCER_NAMESPACE": namespace,
+            "MERCER_DATA_DIR": str(tmp_path),
+            "MERCER_DEVICE": "cpu",
+            "MERCER_LEASE_S": "1",
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workers"],
+            env=os.environ | settings | environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+        process.communicate()

@@ -1,0 +1,61 @@
+"""Jobs for the worker: small ones, bad ones, and some that take long enough to be interrupted."""
+
+import time
+import uuid
+
+import numpy as np
+from pydantic_core import to_json
+
+from broker.records import ClaimedJob, Submission
+from mercer.arrays import DatasetReference, digest, to_npy
+from mercer.specs import Gram
+
+
+def points(n, d=2, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, d)).round(3)
+
+
+def gram(n=3, **fields):
+    """A Gram job of n points on a line, so that n may be large and inline."""
+    return Gram(**{"kernel": {"family": "gaussian", "lengthscale": 1.0}, "x": points(n, 1), **fields})
+
+
+def unfit():
+    """A spec that admission would refuse, and that fails when it runs: its lengthscales do not fit its points."""
+    return gram(kernel={"family": "gaussian", "lengthscale": [1.0, 2.0, 3.0]}, x=points(3, 2))
+
+
+def long(datasets, n=3_000):
+    """A job that computes for a second or more, and reports in between; its points are put into the store."""
+    x = points(n, 64)
+    terms = [{"family": "gaussian", "lengthscale": 1.0 + i / 10} for i in range(30)]
+    return gram(kernel={"family": "sum", "terms": terms}, x=upload(datasets, x), dtype="float32")
+
+
+def upload(datasets, array):
+    """The reference of a data set."""
+    body = to_npy(array)
+    with datasets.upload(digest(body), "npy") as receiving:
+        receiving.write(body)
+        receiving.commit()
+    return DatasetReference(dataset=digest(body))
+
+
+def claimed(spec):
+    body = spec if isinstance(spec, bytes) else to_json(spec.model_dump(exclude_none=True))
+    return ClaimedJob(uuid.uuid4().hex, "gram", body, 1, 0)
+
+
+def submission(spec, batch_key="gram:test", **fields):
+    made = {"id": uuid.uuid4().hex, "kind": "gram", "fingerprint": "f", "flops": 1, "bytes": 1_000}
+    body = to_json(spec.model_dump(exclude_none=True))
+    return Submission(**{**made, "batch_key": batch_key, "spec": body, **fields})
+
+
+async def finished(queue, ids, within_s=30.0):
+    """The records of these jobs, once all have ended."""
+    left, until = set(ids), time.monotonic() + within_s
+    while left:
+        assert time.monotonic() < until, f"{len(left)} of {len(ids)} jobs did not end"
+        left -= await queue.wait(list(left), 1.0)
+    return await queue.records(ids)
