@@ -1,11 +1,12 @@
 #!lua
 -- Queues many jobs, all or none; a job or an idempotency key that is known already is answered, not queued again.
 -- ARGV: max_queued, idempotency_ttl_s, then for each job: id, kind, batch, spec, print, bytes, flops, alone, key
--- Answers {'ok', earlier id or 0 ...} or {'conflict', number of the job} or {'full', queued, done per second}
+-- Answers {'ok', now, jobs that waited before, answer ...} or {'conflict', number of the job} or {'full', queued, done per second}
+-- The answer for a job: 0 when it was queued now, 1 when it is known already, or the earlier id of its key.
 local STRIDE = 9
 local max_queued, ttl_s = tonumber(ARGV[1]), ARGV[2]
 local now = now_ms()
-local answer, fresh, keyed = {'ok'}, {}, {}
+local answer, fresh, keyed = {'ok', now, 0}, {}, {}
 
 -- The job that holds an idempotency key: (id, fingerprint), or nothing.
 local function holder(key)
@@ -23,14 +24,17 @@ for i = 3, #ARGV, STRIDE do
   if key ~= '' and not earlier then keyed[key] = {id, print} end
   if earlier and earlier ~= id then
     answer[#answer + 1] = earlier
+  elseif earlier or redis.call('EXISTS', job_key(id)) == 1 then
+    answer[#answer + 1] = 1
   else
     answer[#answer + 1] = 0
-    if not earlier and redis.call('EXISTS', job_key(id)) == 0 then fresh[#fresh + 1] = i end
+    fresh[#fresh + 1] = i
   end
 end
 
 local counts = redis.call('HMGET', COUNTS, 'queued', 'admitted', 'window', 'done', 'rate')
 local queued = tonumber(counts[1] or 0)
+answer[3] = queued
 if #fresh > 0 and queued + #fresh > max_queued then
   local elapsed = now - tonumber(counts[3] or now)
   local rate = counts[5] or '0'

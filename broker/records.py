@@ -29,15 +29,6 @@ class Submission:
     """Never in one batch with others."""
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
-    """A job that is in the queue."""
-
-    id: str
-    replayed: bool
-    """Whether an earlier request with the same idempotency key had queued it."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """A job as it is now."""
@@ -67,6 +58,17 @@ class Record:
     def done(self) -> bool:
         """Whether the state is terminal: nothing changes any more."""
         return self.state in TERMINAL
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A job that is in the queue."""
+
+    id: str
+    replayed: bool
+    """Whether an earlier request with the same idempotency key had queued it."""
+    record: Record | None = field(default=None, compare=False)
+    """As it was queued; None when it was known already, and may have changed since."""
 
 
 @dataclass(frozen=True, slots=True)

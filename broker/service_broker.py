@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
@@ -15,7 +16,7 @@ from broker.pipe import Argument, Pipe
 from broker.records import Admitted, Record, Submission, parse_record
 from broker.wakes import RECHECK_S, Wakes
 from mercer.errors import IdempotencyConflict, InvalidRequest, QueueFull
-from mercer.jobs import Worker
+from mercer.jobs import State, Worker
 
 RECORDS_AT_ONCE = 200
 """In one script: 1 ms of the server's time."""
@@ -109,10 +110,9 @@ class ServiceBroker:
             raise IdempotencyConflict(f"the Idempotency-Key {key!r} was used for another request; nothing was queued")
         if verdict == b"full":
             raise self._full(int(answers[0]), float(answers[1]))
-        return [
-            Admitted(earlier.decode(), replayed=True) if earlier else Admitted(job.id, replayed=False)
-            for job, earlier in zip(submissions, answers, strict=True)
-        ]
+        now, waiting, *earlier = answers
+        places = itertools.count(waiting)
+        return [_admitted(job, answer, now, places) for job, answer in zip(submissions, earlier, strict=True)]
 
     async def record(self, job_id: str) -> Record | None:
         """A job as it is now; None when there is none of this id."""
@@ -214,6 +214,22 @@ class ServiceBroker:
             f"{queued} jobs wait already, and at most {self._max_queued} may",
             retry_after_s=min(max(1, math.ceil(wait_s)), MAX_RETRY_AFTER_S),
         )
+
+
+def _admitted(job: Submission, answer: bytes | int, now: int, places: Iterator[int]) -> Admitted:
+    if isinstance(answer, bytes):
+        return Admitted(answer.decode(), replayed=True)
+    record = None
+    if answer == 0:
+        record = Record(
+            id=job.id,
+            kind=job.kind,
+            state=State.QUEUED,
+            batch_key=job.batch_key,
+            created_ms=now,
+            queue_position=next(places),
+        )
+    return Admitted(job.id, replayed=False, record=record)
 
 
 def _records(header: Sequence[bytes | None], values: Sequence[Any]) -> list[Record | None]:

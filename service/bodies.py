@@ -36,8 +36,10 @@ async def pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
     if len(declared) > 18 or int(declared) > limit:
         raise TooLarge(f"expected a body of at most {limit} bytes, got Content-Length {declared[:40]}")
     received = 0
+    message = await request.receive()
     while True:
-        message = await _receive(request)
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
         piece: bytes = message.get("body", b"")
         received += len(piece)
         if received > limit:
@@ -46,17 +48,15 @@ async def pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
             yield piece
         if not message.get("more_body", False):
             return
+        message = await _next(request)
 
 
-async def _receive(request: Request) -> Message:
+async def _next(request: Request) -> Message:
     try:
         async with asyncio.timeout(READ_TIMEOUT_S):
-            message = await request.receive()
+            return await request.receive()
     except TimeoutError:
         raise HTTPException(408, f"expected more of the body within {READ_TIMEOUT_S} s, got nothing") from None
-    if message["type"] == "http.disconnect":
-        raise ClientDisconnect
-    return message
 
 
 async def read_json(request: Request, limit: int) -> bytes:

@@ -92,8 +92,7 @@ async def submit(request: Request) -> Response:
     admitted = await parts.door.admit(submissions)
     parts.metrics.count([one.kind for one in submissions], sum(one.replayed for one in admitted))
     if bulk:
-        records = await known_all(parts, [one.id for one in admitted])
-        return _json(jobs_json(records), 202, _replayed(admitted))
+        return _json(jobs_json(await _queued(parts, admitted)), 202, _replayed(admitted))
     return await _submitted(parts, admitted[0], preferred)
 
 
@@ -107,11 +106,20 @@ async def _submissions(parts: Parts, body: bytes, key: str | None) -> list[Submi
     return parts.admission.submissions(parsed, key)
 
 
+async def _queued(parts: Parts, admitted: list[Admitted]) -> list[Record]:
+    """Their records, asked for only where an earlier job is answered."""
+    records = [one.record for one in admitted if one.record is not None]
+    return records if len(records) == len(admitted) else await known_all(parts, [one.id for one in admitted])
+
+
 async def _submitted(parts: Parts, admitted: Admitted, preferred: Preference) -> Response:
     """The answer for one job, held for as long as the client prefers."""
+    record = admitted.record
     if preferred.wait_s:
         await parts.draining.wait(parts.broker.wait([admitted.id], preferred.wait_s))
-    record = (await known_all(parts, [admitted.id]))[0]
+        record = None
+    if record is None:
+        record = await known(parts, admitted.id)
     headers = {"location": f"/v1/jobs/{record.id}"} | _replayed([admitted])
     if preferred.applied:
         headers["preference-applied"] = preferred.applied
