@@ -1,4 +1,4 @@
-"""What every test may use: one real Valkey for the session, and a fresh namespace for each test."""
+"""What every test may use: one real Valkey and one whole service for the session, a fresh namespace for each test."""
 
 import itertools
 import os
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local import LocalService
 from deploy.valkey import Valkey
 
 _numbers = itertools.count()
@@ -21,3 +22,12 @@ def valkey_url():
 @pytest.fixture
 def namespace():
     return f"test-{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture(scope="session")
+def local_service():
+    """The whole service as processes; tests that harm it start their own."""
+    with tempfile.TemporaryDirectory(prefix="mercer-", dir="/tmp") as folder:
+        data_dir = Path(folder)
+        with LocalService(data_dir, logs=data_dir / "logs") as service:
+            yield service
