@@ -14,9 +14,11 @@ import time
 import urllib.request
 from pathlib import Path
 
-from deploy.local import LocalService, PortInUse
-from deploy.valkey import DataDirLocked
+from deploy.local import LocalService, NotReady, PortInUse
+from deploy.valkey import DataDirLocked, ValkeyError
 
+EXIT_NOT_STARTED = 1
+EXIT_BAD_SETTING = 2
 EXIT_LOCKED = 3
 EXIT_PORT_IN_USE = 4
 
@@ -51,16 +53,16 @@ def main() -> int:
 
 def serve() -> int:
     """Run the service until Ctrl-C."""
+    n_workers = _number("MERCER_WORKERS", 1)
     data_dir = Path(os.environ.get("MERCER_DATA_DIR", "data"))
-    port = int(os.environ.get("MERCER_PORT", DEFAULT_PORT))
-    service = LocalService(data_dir, port=port, workers=int(os.environ.get("MERCER_WORKERS", "1")))
+    service = LocalService(data_dir, port=_number("MERCER_PORT", DEFAULT_PORT), workers=n_workers)
     try:
         with service:
             print(
                 f"Mercer listens on {service.url}, its data is in {service.data_dir}. Ctrl-C drains and stops it.",
                 flush=True,
             )
-            threading.Thread(target=_tell_workers, args=(service.url,), daemon=True).start()
+            threading.Thread(target=_tell_workers, args=(service.url, n_workers), daemon=True).start()
             _wait_for_interrupt()
     except DataDirLocked:
         return _refuse(
@@ -68,6 +70,8 @@ def serve() -> int:
         )
     except PortInUse as error:
         return _refuse(f"Mercer cannot listen: {error}. Stop who has it, or set MERCER_PORT.", EXIT_PORT_IN_USE)
+    except (NotReady, ValkeyError) as error:
+        return _refuse(f"Mercer cannot start: {error}.", EXIT_NOT_STARTED)
     return 0
 
 
@@ -76,6 +80,13 @@ def _demo() -> int:
 
     demo.run()
     return 0
+
+
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    if not text.isdecimal():
+        raise SystemExit(_refuse(f"{name}: expected a whole number >= 0, got {text!r}", EXIT_BAD_SETTING))
+    return int(text)
 
 
 def _refuse(message: str, code: int) -> int:
@@ -91,10 +102,10 @@ def _wait_for_interrupt() -> None:
         print("Draining: jobs that run now are finished or go back to the queue.", flush=True)
 
 
-def _tell_workers(url: str) -> None:
+def _tell_workers(url: str, n_workers: int) -> None:
     """Print each worker once it is ready; the first compilation takes some seconds."""
     told: set[str] = set()
-    while len(told) < int(os.environ.get("MERCER_WORKERS", "1")):
+    while len(told) < n_workers:
         time.sleep(0.2)
         with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/v1/workers", timeout=5.0) as response:
             for worker in json.load(response)["workers"]:

@@ -120,9 +120,9 @@ class LocalService:
         self._children = self._our_processes()
         for child in self._children:
             child.start()
+        self._wait_until_ready()
         self._supervisor = Supervisor(self._processes())
         self._supervisor.start()
-        self._wait_until_ready()
 
     def _processes(self) -> list[Valkey | ChildProcess]:
         return [*([] if self._valkey is None else [self._valkey]), *self._children]
@@ -145,11 +145,14 @@ class LocalService:
         ]
 
     def _wait_until_ready(self) -> None:
+        service = self._children[0]
         deadline = time.monotonic() + READY_TIMEOUT_S
         while not _answers(f"{self.url}/readyz"):
-            if time.monotonic() > deadline:
-                where = f"what they printed is in {self._logs}" if self._logs else "what they printed is above"
-                raise NotReady(f"the service was not ready within {READY_TIMEOUT_S:g} s; {where}")
+            if not service.running or time.monotonic() > deadline:
+                what = "was not ready in time" if service.running else "ended at once"
+                raise NotReady(
+                    f"the service {what}; what it printed is {f'in {self._logs}' if self._logs else 'above'}"
+                )
             time.sleep(0.02)
 
 

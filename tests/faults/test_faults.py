@@ -1,0 +1,76 @@
+"""Processes are killed while jobs run: no accepted job is lost, and no result changes once it was visible."""
+
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+
+import mercer
+from mercer.jobs import State
+from tests.faults.jobs import long, medium, small
+from tests.faults.observer import Observer
+
+
+def running(handle, within_s=60.0):
+    """Wait until a job computes."""
+    until = time.monotonic() + within_s
+    while (record := handle.refresh()).progress == 0 or record.state == State.QUEUED:
+        assert not record.done, "it was too fast for this test"
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("victim", ["worker-1", "service", "valkey"])
+def test_no_accepted_job_is_lost_and_no_result_changes_when_a_process_is_killed(service, client, victim):
+    before = client.submit_many(small(10))
+    for handle in before:
+        handle.wait(30)
+    handles = [client.submit(long()), *client.submit_many(small(10))]
+    with Observer(service.url, [handle.id for handle in before + handles]) as observer:
+        running(handles[0])
+        pid = service.pids[victim]
+        os.kill(pid, signal.SIGKILL)
+        records = observer.wait(40)
+    assert {record["state"] for record in records} == {"succeeded"}
+    assert service.pids[victim] != pid
+    np.testing.assert_allclose(np.diag(handles[0].result()), 30.0, rtol=1e-6)
+
+
+def test_a_worker_killed_again_and_again_in_the_middle_of_batches_loses_nothing(service, client):
+    handles = client.submit_many(medium(192))
+    with Observer(service.url, [handle.id for handle in handles]) as observer:
+        for kills in range(1, 3):
+            while len(observer.first) < kills:
+                time.sleep(0.005)
+            os.kill(service.pids["worker-1"], signal.SIGKILL)
+        records = observer.wait(30)
+    assert {record["state"] for record in records} == {"succeeded"}
+    assert max(record["attempt"] for record in records) > 1, "no batch was hit: this test proved nothing"
+
+
+def test_the_same_submission_again_after_the_service_was_killed_is_the_same_job(service, client):
+    spec, key = small(1)[0], "the-same-key"
+    first = client.submit(spec, idempotency_key=key)
+    os.kill(service.pids["service"], signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            second = client.submit(spec, idempotency_key=key)
+            break
+        except mercer.MercerError:
+            assert time.monotonic() < deadline
+    assert second.id == first.id
+
+
+def test_jobs_outlast_a_stop_and_a_start_on_the_same_data(tmp_path, start):
+    with start(tmp_path) as service, mercer.Client(service.url) as client:
+        handles = [client.submit(long()), *client.submit_many(small(10))]
+        ids = [handle.id for handle in handles]
+        handles[1].wait(30)
+        shown = handles[1].result()
+    with start(tmp_path) as service, mercer.Client(service.url) as client:
+        for job_id in ids:
+            assert client.job(job_id).wait(30).state == State.SUCCEEDED
+        np.testing.assert_array_equal(client.job(ids[1]).result(), shown)
