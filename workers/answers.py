@@ -21,12 +21,7 @@ def record(answer: Answer, stored: ResultBatch, stopwatch: Stopwatch) -> bytes:
     Raises:
         Unavailable: it cannot be stored.
     """
-    fields: dict[str, Any] = {
-        "shape": answer.shape,
-        "dtype": answer.dtype.name,
-        "size_bytes": _npy_bytes(answer.shape, answer.dtype),
-        "facts": answer.facts,
-    }
+    fields = _form(answer.shape, answer.dtype) | {"facts": answer.facts}
     if math.prod(answer.shape) > MAX_INLINE:
         return to_json(fields | stored.add(answer.shape, answer.dtype, stopwatch.timed(answer.blocks))._asdict())
     array = answer.array()
@@ -37,5 +32,7 @@ def record(answer: Answer, stored: ResultBatch, stopwatch: Stopwatch) -> bytes:
 
 
 @lru_cache(maxsize=1_024)
-def _npy_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-    return len(header_bytes(shape, dtype)) + math.prod(shape) * dtype.itemsize
+def _form(shape: tuple[int, ...], dtype: np.dtype[Any]) -> dict[str, Any]:
+    """Kept, because like jobs have like results and NumPy is slow to name a dtype."""
+    size_bytes = len(header_bytes(shape, dtype)) + math.prod(shape) * dtype.itemsize
+    return {"shape": shape, "dtype": dtype.name, "size_bytes": size_bytes}

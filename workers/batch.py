@@ -89,8 +89,9 @@ class Batch:
         with self._bench.results.batch(jobs[0].id) as stored:
             results = [record(answer, stored, self._stopwatch) for answer in answers]
             stored.commit()
+        timings = self._stopwatch.timings()
         return [
-            self._finished(job.id, State.SUCCEEDED, result=result, batch_size=len(jobs))
+            self._finished(job.id, State.SUCCEEDED, result=result, batch_size=len(jobs), timings=timings)
             for job, result in zip(jobs, results, strict=True)
         ]
 
@@ -113,6 +114,7 @@ class Batch:
         result: bytes | None = None,
         error: bytes | None = None,
         batch_size: int = 1,
+        timings: dict[str, float] | None = None,
     ) -> Finished:
         return Finished(
             id=job_id,
@@ -121,5 +123,5 @@ class Batch:
             error=error,
             device=self._bench.device.name,
             batch_size=batch_size,
-            timings=self._stopwatch.timings(),
+            timings=timings or self._stopwatch.timings(),
         )
