@@ -94,6 +94,8 @@ class JobHandle(_Handle[SyncTransport]):
             JobFailed: or JobCancelled, JobExpired, JobDead: it ended without a result, and why.
             WaitTimeout: it had not finished after `timeout_s` seconds; it goes on.
         """
+        if self._tracked.array is not None:
+            return self._tracked.array
         with watching(progress, self.id) as watch, _goes_on(self.id):
             return self._transport.run(result(self._tracked, timeout_s, watch))
 
@@ -145,6 +147,8 @@ class AsyncJobHandle(_Handle[AsyncTransport]):
 
     async def result(self, timeout_s: float | None = None, *, progress: Progress = None) -> np.ndarray[Any, Any]:
         """See JobHandle.result."""
+        if self._tracked.array is not None:
+            return self._tracked.array
         with watching(progress, self.id) as watch:
             return await self._transport.run(result(self._tracked, timeout_s, watch))
 

@@ -11,7 +11,10 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
-from mercer.errors import MercerError, from_problem
+from mercer.errors import MercerError, Unavailable, from_problem
+
+GATEWAY_STATUSES = frozenset({502, 503, 504})
+"""With these a proxy says that the service is away."""
 
 Chunks = Callable[[], Iterator[bytes]]
 
@@ -82,5 +85,7 @@ def error_of(reply: Reply) -> MercerError:
     except ValueError:
         document = None
     if not isinstance(document, dict):  # something between us and the service answered
-        document = {"detail": f"The service answered with status {reply.status} and no reason."}
+        detail = f"The service answered with status {reply.status} and no reason."
+        error = Unavailable if reply.status in GATEWAY_STATUSES else MercerError
+        return error(detail, retry_after_s=reply.retry_after_s)
     return from_problem(document, retry_after_s=reply.retry_after_s)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel
@@ -33,6 +33,13 @@ JSON_HEADERS = {"Content-Type": "application/json"}
 ArrayKey: TypeAlias = tuple[Any, ...]
 Uploaded: TypeAlias = dict[ArrayKey, tuple[np.ndarray[Any, Any], DatasetReference]]
 """By where the array lies in memory; the array is kept, so that nothing else can come to lie there."""
+
+
+class Outgoing(NamedTuple):
+    """A spec on its way, and its arrays, by field name, with where they lie in memory."""
+
+    spec: Spec
+    arrays: dict[str, tuple[ArrayKey, np.ndarray[Any, Any]]]
 
 
 class JobList(BaseModel):
@@ -75,11 +82,12 @@ def _put(digest: str, source: Source, body: bytes | Chunks) -> Request:
 def submit(spec: Spec, key: str | None, *, hold_s: int = 0) -> Flow[Job]:
     """Admit one job; with `hold_s` the reply comes when it has finished, or after so long."""
     uploaded: Uploaded = {}
-    yield from _upload_large([spec], uploaded)
+    outgoing = outgoing_of(spec)
+    yield from _upload_large([outgoing], uploaded)
     headers = {**JSON_HEADERS, "Idempotency-Key": key or str(uuid.uuid4())}
     if hold_s:
         headers["Prefer"] = f"wait={hold_s}"
-    body = _body(spec, uploaded)
+    body = _body(outgoing, uploaded)
     reply = yield from exchange(Request("POST", "/v1/jobs", headers=headers, body=body, held_s=float(hold_s)))
     return Job.model_validate_json(reply.body)
 
@@ -95,7 +103,7 @@ def submit_many(specs: Iterable[Spec], key: str | None) -> Flow[list[Job]]:
     jobs: list[Job] = []
     for held in held_specs(specs):
         yield from _upload_large(held, uploaded)
-        for body in bodies([_body(spec, uploaded) for spec in held]):
+        for body in bodies([_body(outgoing, uploaded) for outgoing in held]):
             headers = {**JSON_HEADERS, "Idempotency-Key": f"{key}:{len(jobs)}"}
             request = Request("POST", "/v1/jobs", headers=headers, body=body)
             try:
@@ -106,16 +114,24 @@ def submit_many(specs: Iterable[Spec], key: str | None) -> Flow[list[Job]]:
     return jobs
 
 
-def held_specs(specs: Iterable[Spec]) -> Iterator[list[Spec]]:
+def outgoing_of(spec: Spec) -> Outgoing:
+    """The spec with its arrays; data sets are not its own."""
+    arrays = {name: array for name, array in spec.arrays().items() if isinstance(array, np.ndarray)}
+    return Outgoing(spec, {name: (_key(array), array) for name, array in arrays.items()})
+
+
+def held_specs(specs: Iterable[Spec]) -> Iterator[list[Outgoing]]:
     """The specs in lists of at most MAX_JOBS, whose distinct arrays take at most about MAX_HELD_BYTES."""
-    held: list[Spec] = []
-    sizes: dict[ArrayKey, int] = {}
-    for spec in specs:
-        held.append(spec)
-        sizes.update((_key(array), array.nbytes) for array in _arrays(spec).values())
-        if len(held) == MAX_JOBS or sum(sizes.values()) >= MAX_HELD_BYTES:
+    held: list[Outgoing] = []
+    seen: set[ArrayKey] = set()
+    held_bytes = 0
+    for outgoing in map(outgoing_of, specs):
+        held.append(outgoing)
+        held_bytes += sum(array.nbytes for key, array in outgoing.arrays.values() if key not in seen)
+        seen.update(key for key, _ in outgoing.arrays.values())
+        if len(held) == MAX_JOBS or held_bytes >= MAX_HELD_BYTES:
             yield held
-            held, sizes = [], {}
+            held, seen, held_bytes = [], set(), 0
     if held:
         yield held
 
@@ -149,22 +165,18 @@ def _shifted(pointer: str, by: int) -> str:
     return pointer
 
 
-def _arrays(spec: Spec) -> dict[str, np.ndarray[Any, Any]]:
-    return {name: array for name, array in spec.arrays().items() if isinstance(array, np.ndarray)}
-
-
 def _key(array: np.ndarray[Any, Any]) -> ArrayKey:
     place = array.__array_interface__
     return place["data"][0], place["strides"], array.shape, array.dtype.str
 
 
-def _upload_large(specs: list[Spec], uploaded: Uploaded) -> Flow[None]:
+def _upload_large(held: list[Outgoing], uploaded: Uploaded) -> Flow[None]:
     """Upload the arrays that hold, with all their repetitions, more than MAX_INLINE numbers.
 
     `uploaded` keeps those that these specs use, so that what no later spec shares is forgotten.
     """
-    found = {_key(array): array for spec in specs for array in _arrays(spec).values()}
-    uses = Counter(_key(array) for spec in specs for array in _arrays(spec).values())
+    found = dict(pair for outgoing in held for pair in outgoing.arrays.values())
+    uses = Counter(key for outgoing in held for key, _ in outgoing.arrays.values())
     for key in uploaded.keys() - found.keys():
         del uploaded[key]
     for key, array in found.items():
@@ -173,9 +185,7 @@ def _upload_large(specs: list[Spec], uploaded: Uploaded) -> Flow[None]:
             uploaded[key] = array, DatasetReference(dataset=digest)
 
 
-def _body(spec: Spec, uploaded: Uploaded) -> bytes:
-    references: Mapping[str, DatasetReference] = {
-        name: uploaded[key][1] for name, array in _arrays(spec).items() if (key := _key(array)) in uploaded
-    }
-    sent = spec.model_copy(update=references) if references else spec
+def _body(outgoing: Outgoing, uploaded: Uploaded) -> bytes:
+    references = {name: uploaded[key][1] for name, (key, _) in outgoing.arrays.items() if key in uploaded}
+    sent = outgoing.spec.model_copy(update=references) if references else outgoing.spec
     return sent.model_dump_json(exclude_none=True).encode()

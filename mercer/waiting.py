@@ -45,9 +45,10 @@ class Tracked:
         """Its result, once it was fetched."""
 
 
-def fetch_job(job_id: str, *, hold_s: int = 0) -> Flow[Job]:
+def fetch_job(job_id: str, *, hold_s: float = 0.0) -> Flow[Job]:
     """Its record now, or when it has finished, or after `hold_s` seconds."""
-    request = Request("GET", f"/v1/jobs/{job_id}", params={"wait": str(hold_s)} if hold_s else {}, held_s=float(hold_s))
+    params = {"wait": f"{hold_s:.3f}"} if hold_s else {}
+    request = Request("GET", f"/v1/jobs/{job_id}", params=params, held_s=hold_s)
     reply = yield from exchange(request, patience_s=RESTART_PATIENCE_S if hold_s else 0.0)
     return Job.model_validate_json(reply.body)
 
@@ -76,13 +77,12 @@ def result(job: Tracked, timeout_s: float | None, watch: Watch | None = None) ->
         JobFailed: or one of its kinds, with the reason.
         WaitTimeout: the job had not finished after `timeout_s` seconds; it goes on.
     """
+    answer = succeeded((yield from wait(job, timeout_s, watch)))
+    job.array = inline(answer)
     if job.array is None:
-        answer = succeeded((yield from wait(job, timeout_s, watch)))
-        if (array := inline(answer)) is None:
-            into = IntoArray(watch)
-            yield from exchange(_fetch(job, into), patience_s=RESTART_PATIENCE_S)
-            array = into.array()
-        job.array = array
+        into = IntoArray(watch)
+        yield from exchange(_fetch(job, into), patience_s=RESTART_PATIENCE_S)
+        job.array = into.array()
     return job.array
 
 

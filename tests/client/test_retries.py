@@ -94,3 +94,9 @@ def test_a_problem_document_comes_back_as_its_class_with_pointers():
 def test_an_answer_from_something_between_names_its_status(body):
     with pytest.raises(MercerError, match="status 500"):
         outcome_of(exchange(REQUEST), [Reply(500, {}, body)])
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+def test_a_proxy_without_a_service_behind_it_means_not_available(status):
+    with pytest.raises(Unavailable, match=f"status {status}"):
+        outcome_of(exchange(REQUEST), [Reply(status, {}, b"<html>")] * (RETRIES + 1))

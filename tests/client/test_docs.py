@@ -1,0 +1,57 @@
+"""The pages of the client are run: what they show works."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mercer.cli import main, parser
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def blocks(page, language):
+    return re.findall(rf"^```{language}\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch, url):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MERCER_URL", url)
+    return tmp_path
+
+
+def test_the_page_of_the_client_runs_from_top_to_bottom():
+    names = {}
+    for block in blocks("01-sdk.md", "python"):
+        exec(compile(block, "01-sdk.md", "exec"), names)
+    assert names["K"].shape == (500, 500)
+
+
+def test_the_page_of_the_command_runs_from_top_to_bottom(folder, client, capsys):
+    pytest.importorskip("matplotlib")
+    (folder / "points.csv").write_text(blocks("05-cli.md", "")[0])
+    np.save(folder / "other.npy", np.ones((2, 2)))
+    for line in "".join(blocks("05-cli.md", "sh")).splitlines():
+        words = shlex.split(line.replace(" ID", f" {client.jobs(limit=1)[0].id}" if " ID" in line else " ID"))
+        words = [word if word != "DIGEST" else client.datasets.list()[0].digest for word in words]
+        assert words[0] == "mercer"
+        assert main(words[1:]) == 0, f"{line}: {capsys.readouterr().err}"
+
+
+def test_every_command_and_option_is_on_its_page():
+    page = (DOCS / "05-cli.md").read_text()
+    assert [option for option in options(parser()) if option not in page] == []
+
+
+def options(command):
+    """The names of commands and the long names of options, all the way down."""
+    for action in command._actions:
+        yield from (
+            name for name in action.option_strings if name.startswith("--") and name not in ("--help", "--output")
+        )
+        for name, child in (action.choices or {}).items() if isinstance(action.choices, dict) else ():
+            yield name
+            yield from options(child)
