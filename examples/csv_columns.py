@@ -10,7 +10,7 @@ path = Path(__file__).parent / "data" / "digits.csv"
 with mercer.Client() as client:
     digits = client.datasets.upload(path)
     pixels = [name for name in digits.columns or () if name != "digit"]
-    first = digits.select(columns=pixels, rows=mercer.Rows(stop=300))
+    first = digits.select(columns=pixels, rows=slice(0, 300))
     K = client.run(mercer.Gram(kernel=k.Gaussian(lengthscale=30.0), x=first, dtype="float32"))
     labels = client.datasets.get(digits.digest)[:300, -1]
 

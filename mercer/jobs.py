@@ -111,14 +111,10 @@ class Dataset(_Wire):
     created_at: datetime
 
     def select(
-        self, *, columns: Sequence[int | str] | None = None, rows: Rows | Sequence[int] | None = None
+        self, *, columns: Sequence[int | str] | None = None, rows: Rows | Sequence[int] | slice | None = None
     ) -> DatasetReference:
         """Some of its columns, by name or index from 0, and some of its rows; in the order given."""
-        return DatasetReference(
-            dataset=self.digest,
-            columns=None if columns is None else tuple(columns),
-            rows=rows if rows is None or isinstance(rows, Rows) else tuple(rows),
-        )
+        return DatasetReference.model_validate({"dataset": self.digest, "columns": columns, "rows": rows})
 
     @property
     def reference(self) -> DatasetReference:

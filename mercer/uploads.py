@@ -52,11 +52,11 @@ def of_array(array: np.ndarray[Any, Any]) -> Source:
     Raises:
         InvalidArray: a dtype that cannot travel, or not an array of shape (n, d).
     """
-    if array.dtype.str not in DTYPES:
+    contiguous = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
+    if contiguous.dtype.str not in DTYPES:
         raise InvalidArray(f"expected a dtype among {', '.join(DTYPES)}, got {array.dtype.str}; see x.astype(float)")
     if array.ndim != 2 or array.size == 0:
         raise InvalidArray(f"expected shape (n, d) with n, d >= 1, got {array.shape}")
-    contiguous = np.ascontiguousarray(array)
     header = header_bytes(contiguous.shape, contiguous.dtype)
     view = contiguous.data.cast("B")
 

@@ -126,7 +126,7 @@ def test_a_refusal_keeps_after_how_long_to_come_back():
     assert renumbered(QueueFull("full", retry_after_s=9), 0).retry_after_s == 9
 
 
-@pytest.mark.parametrize("rows", [None, mercer.Rows(start=0, stop=5), (4, 2)])
+@pytest.mark.parametrize("rows", [None, mercer.Rows(start=0, stop=5), (4, 2), slice(0, 5), range(3)])
 def test_a_data_set_or_a_part_of_it_stands_for_points(rows):
     dataset = mercer.Dataset(
         digest="sha256:" + "0" * 64,

@@ -14,9 +14,10 @@ from mercer.uploads import CHUNK_BYTES, source
         np.arange(6.0).reshape(2, 3),
         np.arange(6, dtype=np.float32).reshape(2, 3).T,
         np.arange(20, dtype=np.int32).reshape(4, 5)[::2, 1:],
+        np.arange(6, dtype=">f8").reshape(2, 3),
         np.zeros((CHUNK_BYTES // 8 + 1, 1)),
     ],
-    ids=["C", "transposed", "sliced", "several chunks"],
+    ids=["C", "transposed", "sliced", "big endian", "several chunks"],
 )
 def test_an_array_is_sent_as_its_npy_file(array):
     sent = source(array)
