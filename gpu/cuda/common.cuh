@@ -1,0 +1,16 @@
+/* What every .cu file here includes, and nothing else: no CUDA header, so that a C++ compiler reads the same source
+   in the tests (tests/emulator), where the language's own words are defined first.
+
+   Rules that both keep: shared variables through SHARED (one named type each, no constructor); __syncthreads() in
+   uniform control flow and no return before one; long long for every offset. */
+#pragma once
+
+#ifdef __CUDACC__
+#define SHARED(type, name) __shared__ type name
+#endif
+
+/* The array at a byte offset of a packed buffer, or null: offset < 0 marks an absent one. */
+template <typename T>
+__device__ __forceinline__ const T* at(const unsigned char* buffer, const long long offset) {
+    return offset < 0 ? nullptr : reinterpret_cast<const T*>(buffer + offset);
+}
