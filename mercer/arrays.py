@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import PydanticCustomError, core_schema
 
 from mercer.errors import InvalidArray
@@ -24,6 +24,9 @@ MAX_HEADER_BYTES = 4_096
 MAGIC = b"\x93NUMPY"
 DTYPES = ("<f8", "<f4", "<f2", "<i8", "<i4", "<i2", "|i1", "<u4", "<u2", "|u1")
 """What an upload may hold: real numbers, little endian. Computing is in float32 or float64."""
+
+MAX_INDEX = 2**53
+"""Of a row or column, and the largest size of an array: what JSON readers everywhere keep exactly."""
 
 DType = Literal["float32", "float64"]
 
@@ -97,9 +100,9 @@ def parse_header(head: bytes) -> Header:
     if fields["fortran_order"] is not False:
         raise _invalid("expected C order; save it with np.ascontiguousarray(x)")
     shape = fields["shape"]
-    sizes_ok = isinstance(shape, tuple) and all(type(size) is int and size >= 0 for size in shape)
+    sizes_ok = isinstance(shape, tuple) and all(type(size) is int and 0 <= size <= MAX_INDEX for size in shape)
     if not sizes_ok or len(shape) > 3:
-        raise _invalid("expected a shape of at most 3 sizes >= 0")
+        raise _invalid("expected a shape of at most 3 sizes from 0 to 2^53")
     return Header(shape, np.dtype(descr), len(head))
 
 
@@ -117,7 +120,7 @@ def to_npy(array: np.ndarray[Any, Any]) -> bytes:
     Raises:
         InvalidArray: a dtype that cannot travel, such as object or complex.
     """
-    contiguous = np.ascontiguousarray(array)
+    contiguous = np.asarray(array, array.dtype.newbyteorder("<"), order="C")
     if contiguous.dtype.str not in DTYPES:
         raise InvalidArray(f"expected a dtype among {', '.join(DTYPES)}, got {contiguous.dtype}")
     return header_bytes(contiguous.shape, contiguous.dtype) + contiguous.tobytes()
@@ -148,14 +151,27 @@ def first_not_finite(array: np.ndarray[Any, Any]) -> tuple[int, ...] | None:
     return tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), array.shape))
 
 
+Index = Annotated[int, Field(ge=0, le=MAX_INDEX)]
+
+
 class Rows(BaseModel):
     """Rows start, start + step, ... before stop."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    start: Annotated[int, Field(ge=0)] = 0
-    stop: Annotated[int, Field(ge=0)] | None = None
-    step: Annotated[int, Field(ge=1)] = 1
+    start: Index = 0
+    stop: Index | None = None
+    step: Annotated[int, Field(ge=1, le=MAX_INDEX)] = 1
+
+
+def _from_sequence(value: object) -> object:
+    """In Python, also a list, a range, a NumPy array or a slice."""
+    if isinstance(value, slice):
+        given = {"start": value.start, "stop": value.stop, "step": value.step}
+        return {name: number for name, number in given.items() if number is not None}
+    if isinstance(value, np.ndarray):
+        return tuple(value.tolist())
+    return tuple(value) if isinstance(value, list | range) else value
 
 
 class DatasetReference(BaseModel):
@@ -164,13 +180,15 @@ class DatasetReference(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     dataset: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-    columns: Annotated[tuple[Annotated[int, Field(ge=0)] | str, ...], Field(min_length=1, max_length=10_000)] | None = (
-        None
-    )
+    columns: Annotated[
+        Annotated[tuple[Index | str, ...], Field(min_length=1, max_length=10_000)] | None,
+        BeforeValidator(_from_sequence),
+    ] = None
     """Names or indices from 0."""
-    rows: Rows | Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1, max_length=100_000)] | None = (
-        None
-    )
+    rows: Annotated[
+        Rows | Annotated[tuple[Index, ...], Field(min_length=1, max_length=100_000)] | None,
+        BeforeValidator(_from_sequence),
+    ] = None
 
 
 class Points:
@@ -186,7 +204,9 @@ class Points:
         reference = handler.generate_schema(DatasetReference)
         number = core_schema.float_schema(strict=True, allow_inf_nan=False)
         rows = core_schema.no_info_after_validator_function(
-            _from_rows, core_schema.list_schema(core_schema.list_schema(number), strict=True)
+            _from_rows,
+            # The first wrong number is enough: a long list of NaN would make an error as long.
+            core_schema.list_schema(core_schema.list_schema(number, fail_fast=True), strict=True, fail_fast=True),
         )
         from_json = core_schema.tagged_union_schema(
             {"reference": reference, "rows": rows},
@@ -241,7 +261,7 @@ def _from_rows(rows: list[list[float]]) -> np.ndarray[Any, Any]:
     if (size := len(rows) * width) > MAX_INLINE:
         raise PydanticCustomError(
             "array_too_long",
-            "expected at most {limit} inline numbers, got {size}; upload it with PUT /v1/datasets/{{digest}}",
+            "expected at most {limit} inline numbers, got {size}; upload it with PUT /v1/datasets/{digest}",
             {"limit": MAX_INLINE, "size": size},
         )
     return _frozen(np.array(rows, dtype=np.float64))
@@ -256,7 +276,10 @@ def _from_python(value: object) -> np.ndarray[Any, Any]:
         raise PydanticCustomError(
             "array_type", "expected an array of shape (n, d), got {type}", {"type": type(value).__name__}
         )
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise PydanticCustomError("array_ragged", "expected rows of equal length") from None
     if array.dtype.kind not in "fiu":
         raise PydanticCustomError(
             "array_dtype", "expected real numbers, got dtype {dtype}", {"dtype": str(array.dtype)}

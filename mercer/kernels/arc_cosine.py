@@ -1,8 +1,10 @@
 """The arc-cosine kernel functions of order 0, 1 and 2."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from mercer.kernels.expression import Family
+from pydantic import Field
+
+from mercer.kernels.expression import Family, Whole
 
 
 class ArcCosine(Family):
@@ -20,4 +22,4 @@ class ArcCosine(Family):
     examples = ({"order": 0}, {"order": 1}, {"order": 2})
 
     family: Literal["arc_cosine"] = "arc_cosine"
-    order: Literal[0, 1, 2] = 1
+    order: Annotated[Whole, Field(ge=0, le=2)] = 1

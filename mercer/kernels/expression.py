@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
+from numbers import Real
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 import numpy as np
 from pydantic import (
@@ -20,6 +21,7 @@ from pydantic import (
     PlainSerializer,
     PlainValidator,
     WithJsonSchema,
+    model_validator,
 )
 
 if TYPE_CHECKING:
@@ -28,13 +30,28 @@ if TYPE_CHECKING:
 MAX_LEAVES = 32
 """Families in one expression; each costs a pass over the matrix, and no published composition comes near it."""
 
+MAX_DEPTH = 32
+"""Kernel functions inside each other: the parsers, the device's stack and a reader's patience all have an end."""
+
+MAX_DIMENSION = 2**31 - 1
+"""An index of a column, which the device keeps in 32 bits."""
+
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 
 
+def _plain(value: object) -> Any:
+    """NumPy's numbers and arrays as Python's."""
+    return value.tolist() if isinstance(value, np.generic | np.ndarray) else value
+
+
+Whole = Annotated[int, BeforeValidator(_plain)]
+"""A whole number, Python's or NumPy's."""
+
+
 def _per_dimension(value: object) -> float | tuple[float, ...]:
     """One positive number, or one for each active dimension."""
-    values = value.tolist() if isinstance(value, np.ndarray) else value
+    values = _plain(value)
     each: list[Any] | tuple[Any, ...] = values if isinstance(values, list | tuple) else [values]
     for number in each:
         if isinstance(number, bool) or not isinstance(number, int | float):
@@ -63,9 +80,9 @@ PerDimension = Annotated[
 """A positive number for all dimensions, or one for each active dimension (automatic relevance determination)."""
 
 Dimensions = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...],
+    tuple[Annotated[int, Field(ge=0, le=MAX_DIMENSION)], ...],
     Field(min_length=1),
-    BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value),
+    BeforeValidator(lambda value: tuple(value) if isinstance(value := _plain(value), list | range) else value),
 ]
 
 
@@ -82,30 +99,60 @@ class KernelFunction(BaseModel):
 
     formula: ClassVar[str]
     source: ClassVar[str]
+    family: str
+
+    __array_ufunc__: ClassVar[None] = None
+    """NumPy leaves `array * kernel` to this class, which refuses it, instead of making an array of kernel functions."""
+
+    @model_validator(mode="after")
+    def _shallow(self) -> Self:
+        if (depth := self.depth()) > MAX_DEPTH:
+            raise ValueError(f"expected kernel functions at most {MAX_DEPTH} deep inside each other, got {depth}")
+        return self
+
+    def parts(self) -> tuple[tuple[str, KernelFunction], ...]:
+        """The functions that it is composed of, each with its place in the JSON; none for a family."""
+        return ()
+
+    def depth(self) -> int:
+        """How many functions are inside each other; 1 for a family."""
+        return 1 + max((part.depth() for _, part in self.parts()), default=0)
 
     @property
     def positive_definite(self) -> bool:
-        """Whether every Gram matrix K(x, x) of this function is positive semi-definite."""
-        return True
+        """Whether every Gram matrix K(x, x) of this function is positive semi-definite.
+
+        Sums, products (Schur), positive factors and whole powers keep it.
+        """
+        return all(part.positive_definite for _, part in self.parts())
+
+    def located(self, pointer: str = "") -> Iterator[tuple[str, Family]]:
+        """The families in the expression, from left to right, each with its JSON pointer below `pointer`."""
+        for place, part in self.parts():
+            yield from part.located(f"{pointer}/{place}")
 
     def leaves(self) -> Iterator[Family]:
         """The families in the expression, from left to right."""
-        raise TypeError(f"{type(self).__name__} is neither a family nor a composition")
+        return (leaf for _, leaf in self.located())
 
     def structure(self) -> str:
-        """The expression without its parameters: equal for functions that may share a launch."""
-        raise TypeError(f"{type(self).__name__} is neither a family nor a composition")
+        """The expression without its parameters, such as sum(matern,white): equal where a launch may be shared."""
+        return f"{self.family}({','.join(part.structure() for _, part in self.parts())})"
 
     def __add__(self, other: Kernel | float) -> Sum:
-        return Sum(terms=(*_parts(self, Sum), *_parts(_as_kernel(other), Sum)))
+        if not isinstance(other, KernelFunction | Real):
+            return NotImplemented
+        return Sum(terms=(*_terms(self, Sum), *_terms(_as_kernel(other), Sum)))
 
-    def __radd__(self, other: float) -> Sum:
-        return _as_kernel(other) + self
+    def __radd__(self, other: float) -> KernelFunction:
+        if not isinstance(other, Real):
+            return NotImplemented
+        return _as_kernel(other) + self if other else self  # sum(kernels) begins with 0
 
     def __mul__(self, other: Kernel | float) -> Product | Scale:
         if isinstance(other, KernelFunction):
-            return Product(factors=(*_parts(self, Product), *_parts(other, Product)))
-        return Scale(factor=float(other), kernel=self)
+            return Product(factors=(*_terms(self, Product), *_terms(other, Product)))
+        return Scale(factor=float(other), kernel=self) if isinstance(other, Real) else NotImplemented
 
     def __rmul__(self, other: float) -> Product | Scale:
         return self * other
@@ -117,7 +164,6 @@ class KernelFunction(BaseModel):
 class Family(KernelFunction):
     """A named kernel function with its own parameters: a leaf of an expression."""
 
-    family: str
     active_dimensions: Dimensions | None = None
     """The columns of the points that it reads, from 0; all of them when absent."""
 
@@ -128,9 +174,9 @@ class Family(KernelFunction):
     non_negative_inputs: ClassVar[bool] = False
     """Whether the points must be >= 0, as histograms are."""
 
-    def leaves(self) -> Iterator[Family]:
+    def located(self, pointer: str = "") -> Iterator[tuple[str, Family]]:
         """Itself alone."""
-        yield self
+        yield pointer, self
 
     def structure(self) -> str:
         """Its family."""
@@ -154,19 +200,9 @@ class Sum(KernelFunction):
     family: Literal["sum"] = "sum"
     terms: Annotated[tuple[Kernel, ...], Field(strict=False), AfterValidator(_several)]
 
-    @property
-    def positive_definite(self) -> bool:
-        """Sums keep positive definiteness."""
-        return all(term.positive_definite for term in self.terms)
-
-    def leaves(self) -> Iterator[Family]:
-        """The leaves of every term."""
-        for term in self.terms:
-            yield from term.leaves()
-
-    def structure(self) -> str:
-        """For example sum(matern,white)."""
-        return f"sum({','.join(term.structure() for term in self.terms)})"
+    def parts(self) -> tuple[tuple[str, KernelFunction], ...]:
+        """Its terms."""
+        return tuple((f"terms/{index}", term) for index, term in enumerate(self.terms))
 
     def __str__(self) -> str:
         return " + ".join(_operand(term, Sum) for term in self.terms)
@@ -180,19 +216,9 @@ class Product(KernelFunction):
     family: Literal["product"] = "product"
     factors: Annotated[tuple[Kernel, ...], Field(strict=False), AfterValidator(_several)]
 
-    @property
-    def positive_definite(self) -> bool:
-        """Products keep positive definiteness (Schur)."""
-        return all(factor.positive_definite for factor in self.factors)
-
-    def leaves(self) -> Iterator[Family]:
-        """The leaves of every factor."""
-        for factor in self.factors:
-            yield from factor.leaves()
-
-    def structure(self) -> str:
-        """For example product(linear,periodic)."""
-        return f"product({','.join(factor.structure() for factor in self.factors)})"
+    def parts(self) -> tuple[tuple[str, KernelFunction], ...]:
+        """Its factors."""
+        return tuple((f"factors/{index}", factor) for index, factor in enumerate(self.factors))
 
     def __str__(self) -> str:
         return " * ".join(_operand(factor, Sum, Product, Scale) for factor in self.factors)
@@ -207,18 +233,9 @@ class Scale(KernelFunction):
     factor: Positive
     kernel: Kernel
 
-    @property
-    def positive_definite(self) -> bool:
-        """A positive factor keeps positive definiteness."""
-        return self.kernel.positive_definite
-
-    def leaves(self) -> Iterator[Family]:
-        """The leaves of the scaled function."""
-        return self.kernel.leaves()
-
-    def structure(self) -> str:
-        """For example scale(gaussian)."""
-        return f"scale({self.kernel.structure()})"
+    def parts(self) -> tuple[tuple[str, KernelFunction], ...]:
+        """The function that is scaled."""
+        return (("kernel", self.kernel),)
 
     def __str__(self) -> str:
         return f"{_number(self.factor)} * {_operand(self.kernel, Sum, Product, Scale)}"
@@ -231,26 +248,17 @@ class Power(KernelFunction):
     source: ClassVar[str] = Sum.source
     family: Literal["power"] = "power"
     kernel: Kernel
-    exponent: Annotated[int, Field(ge=1, le=64)]
+    exponent: Annotated[Whole, Field(ge=1, le=64)]
 
-    @property
-    def positive_definite(self) -> bool:
-        """Integer powers keep positive definiteness, as products do."""
-        return self.kernel.positive_definite
-
-    def leaves(self) -> Iterator[Family]:
-        """The leaves of the function that is raised."""
-        return self.kernel.leaves()
-
-    def structure(self) -> str:
-        """For example power(linear)."""
-        return f"power({self.kernel.structure()})"
+    def parts(self) -> tuple[tuple[str, KernelFunction], ...]:
+        """The function that is raised."""
+        return (("kernel", self.kernel),)
 
     def __str__(self) -> str:
         return f"{_operand(self.kernel, Sum, Product, Scale, Power)}**{self.exponent}"
 
 
-def _parts(kernel: KernelFunction, composition: type[Sum] | type[Product]) -> tuple[Any, ...]:
+def _terms(kernel: KernelFunction, composition: type[Sum] | type[Product]) -> tuple[Any, ...]:
     """The terms of a sum (factors of a product), so that a + b + c is one sum of three."""
     if isinstance(kernel, composition):
         return kernel.terms if isinstance(kernel, Sum) else kernel.factors

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from mercer.kernels.expression import Family, NonNegative, Positive
+from mercer.kernels.expression import Family, NonNegative, Positive, Whole
 
 
 class Polynomial(Family):
@@ -15,7 +15,7 @@ class Polynomial(Family):
     examples = ({"gamma": 0.5, "offset": 1.5, "degree": 3},)
 
     family: Literal["polynomial"] = "polynomial"
-    degree: Annotated[int, Field(ge=1, le=64)] = 3
+    degree: Annotated[Whole, Field(ge=1, le=64)] = 3
     gamma: Positive = 1.0
     """In 1 / (units of x)^2."""
     offset: NonNegative = 1.0

@@ -1,13 +1,13 @@
 """The Gram matrix job."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
 from mercer.arrays import ArrayInfo, ArrayReference, DType, PointsField
 from mercer.errors import FieldError, InvalidSpec
-from mercer.kernels import FAMILIES, Family, Kernel
+from mercer.kernels import Family, Kernel
 from mercer.kernels.expression import MAX_LEAVES
 from mercer.specs.base import Cost, Spec
 
@@ -103,9 +103,10 @@ class Gram(Spec):
         errors = []
         if "y" in infos and infos["y"].shape[1] != d:
             errors.append(FieldError("/y", f"expected shape (m, {d}) as x has {d} columns, got {infos['y'].shape}"))
-        lowest = min((info.minimum for info in infos.values() if info.minimum is not None), default=0.0)
-        for leaf in self.kernel.leaves():
-            errors.extend(_misfits(leaf, d, lowest))
+        for pointer, leaf in self.kernel.located("/kernel"):
+            errors.extend(_misfits(leaf, pointer, d))
+            if leaf.non_negative_inputs:
+                errors.extend(_negative(infos, leaf))
         if errors:
             raise InvalidSpec("The kernel or y does not fit the points.", errors=tuple(errors))
 
@@ -132,23 +133,20 @@ class Gram(Spec):
         return n, 1 if self.diagonal_only else infos.get("y", infos["x"]).shape[0]
 
 
-def _misfits(leaf: Family, d: int, lowest: float) -> list[FieldError]:
-    """Where a family does not fit points of d columns whose smallest number is `lowest`."""
-    name = FAMILIES[leaf.family].__name__
-    errors = []
-    if leaf.active_dimensions is not None and max(leaf.active_dimensions) >= d:
-        errors.append(
-            FieldError(
-                "/kernel",
-                f"{name}.active_dimensions: expected indices below {d}, got {max(leaf.active_dimensions)}",
-            )
-        )
+def _misfits(leaf: Family, pointer: str, d: int) -> Iterator[FieldError]:
+    """Where a family does not fit points of d columns."""
+    if leaf.active_dimensions is not None and (largest := max(leaf.active_dimensions)) >= d:
+        detail = f"expected columns below {d} for {leaf.family}, as the points have {d}, got {largest}"
+        yield FieldError(f"{pointer}/active_dimensions", detail)
     for field in leaf.per_dimension:
         value = getattr(leaf, field)
-        if isinstance(value, tuple) and len(value) != leaf.n_active(d):
-            errors.append(
-                FieldError("/kernel", f"{name}.{field}: expected 1 or {leaf.n_active(d)} numbers, got {len(value)}")
-            )
-    if leaf.non_negative_inputs and lowest < 0:
-        errors.append(FieldError("/x", f"{name} takes points >= 0, got {lowest:.6g}"))
-    return errors
+        if isinstance(value, tuple) and len(value) != (n := leaf.n_active(d)):
+            detail = f"expected 1 or {n} numbers for {leaf.family} on {n} columns, got {len(value)}"
+            yield FieldError(f"{pointer}/{field}", detail)
+
+
+def _negative(infos: Mapping[str, ArrayInfo], leaf: Family) -> Iterator[FieldError]:
+    """Points that are negative where the family takes none."""
+    for name, info in infos.items():
+        if info.minimum is not None and info.minimum < 0:
+            yield FieldError(f"/{name}", f"expected points >= 0 for {leaf.family}, got {info.minimum:.6g}")

@@ -105,7 +105,7 @@ def test_what_is_no_matrix_of_points_is_refused(upload, objects, body, reason):
     assert not names(objects)
 
 
-@pytest.mark.parametrize("shape", [(10**5, 10**6), (40_000, 40_000), (2**32, 2**32), (10**30, 1)])
+@pytest.mark.parametrize("shape", [(10**5, 10**6), (40_000, 40_000), (2**32, 2**32), (2**53, 2**53)])
 def test_a_header_alone_makes_nobody_allocate(upload, shape):
     tracemalloc.start()
     with pytest.raises(TooLarge, match="expected a data set of at most 67,108,864 bytes, got a header for"):
