@@ -61,6 +61,7 @@ def main() -> int:
         loop="uvloop",
         http="httptools",
         ws="none",
+        proxy_headers=False,
         access_log=False,  # it would cost as much as a small job; /metrics counts requests
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from secrets import token_hex
 from typing import Annotated, NamedTuple
-from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -95,7 +95,7 @@ class Admission:
         self._check_cost(cost)
         canonical = spec.__pydantic_serializer__.to_json(spec, exclude_none=True)
         return Submission(
-            id=uuid4().hex,
+            id=token_hex(16),
             kind=spec.kind,
             batch_key=spec.batch_key(infos),
             spec=canonical,

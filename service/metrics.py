@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter as Tally
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import lru_cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -25,13 +24,11 @@ class Metrics:
             "mercer_queue_oldest_age_seconds", "For how long the oldest job has waited.", registry=self.registry
         )
         self.workers = Gauge("mercer_workers", "Workers that are alive.", registry=self.registry)
-        self.admitted = Counter(
-            "mercer_jobs_admitted", "Jobs queued by this process.", ["kind"], registry=self.registry
-        )
+        admitted = Counter("mercer_jobs_admitted", "Jobs queued by this process.", ["kind"], registry=self.registry)
         self.replayed = Counter(
             "mercer_jobs_replayed", "Submissions answered by an earlier job of the same key.", registry=self.registry
         )
-        self._requests = Histogram(
+        requests = Histogram(
             "mercer_http_request_duration_seconds",
             "Requests by route, method and status, until the last byte.",
             ["route", "method", "status"],
@@ -39,17 +36,19 @@ class Metrics:
             registry=self.registry,
         )
         # Looking a label set up costs more than observing it.
-        self._series = lru_cache(maxsize=1_000)(self._requests.labels)
+        self._series = lru_cache(maxsize=1_000)(requests.labels)
+        self._kinds = lru_cache(maxsize=1_000)(admitted.labels)
 
     def observe(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one request."""
         self._series(route, method, str(status)).observe(seconds)
 
-    def count(self, kinds: Iterable[str], replayed: int) -> None:
+    def count(self, kinds: Sequence[str], replayed: int) -> None:
         """Count the jobs of one submission."""
-        for kind, number in Tally(kinds).items():
-            self.admitted.labels(kind).inc(number)
-        self.replayed.inc(replayed)
+        for kind in set(kinds):
+            self._kinds(kind).inc(kinds.count(kind))
+        if replayed:
+            self.replayed.inc(replayed)
 
     def text(self) -> bytes:
         """In Prometheus's text format."""

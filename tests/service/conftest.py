@@ -5,10 +5,10 @@ import json
 import httpx2
 import numpy as np
 import pytest
+
 from broker.records import Finished
 from broker.service_broker import ServiceBroker
 from broker.worker_broker import WorkerBroker
-
 from mercer.arrays import digest, header_bytes, to_npy
 from mercer.specs import Gram
 from service.app import create_app
