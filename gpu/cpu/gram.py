@@ -1,0 +1,153 @@
+"""Gram matrices on the CPU: many small ones in one compiled call, a large one by panels of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import pairwise
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from gpu.cpu import strips
+from gpu.cpu.expansion import Expansion, expansions, tile
+from gpu.cpu.packing import NO_PRODUCTS, PART, Packed, Records, pack
+from gpu.cpu.plan import ENTRY_WORK, Part, Plan, plan
+from gpu.device import Device
+from gpu.leaves import Floats, Program
+
+SERIAL_WORK = 200_000
+"""Entries times dimensions; a batch of less is done before another thread has woken."""
+SHARES = 4
+"""Parts of a batch for each thread, so that none waits long for another."""
+
+
+def evaluate(programs: Sequence[Program], dtype: np.dtype[Any], device: Device) -> list[Floats]:
+    """The matrices, shape (n, m) each; one buffer holds all of a precision."""
+    return _by_precision(programs, dtype, partial(_matrices, device=device))
+
+
+def diagonals(programs: Sequence[Program], dtype: np.dtype[Any]) -> list[Floats]:
+    """k(x_i, x_i), shape (n,) each, of symmetric programs."""
+    return _by_precision(programs, dtype, _diagonals)
+
+
+def panels(program: Program, dtype: np.dtype[Any], rows: int, device: Device) -> Iterator[Floats]:
+    """The matrix as blocks of at most so many rows, in order; each is overwritten by the next."""
+    cut = plan(program, rows)
+    packed = pack([program])
+    expanded = expansions(program)
+    for index, expansion in enumerate(expanded):
+        packed.leaves["product"][expansion.leaf] = index
+    work = _Work(cut, packed, expanded, device)
+    out = device.buffer.take(cut.panel_rows * cut.m, packed.points.dtype)
+    for row, row_end in cut.panels():
+        work.panel(row, row_end, out)
+        yield out[: (row_end - row) * cut.m].reshape(-1, cut.m).astype(dtype, copy=False)
+
+
+class _Work:
+    """What the threads share while they compute the parts of a large matrix."""
+
+    def __init__(self, plan: Plan, packed: Packed, expanded: list[Expansion], device: Device) -> None:
+        self._plan = plan
+        self._packed = packed
+        self._expanded = expanded
+        self._device = device
+        self._blas = ThreadpoolController()
+        self._workspaces: SimpleQueue[Floats] = SimpleQueue()
+        size = len(expanded) * (plan.edge or 0) ** 2
+        for _ in range(device.n_threads):
+            self._workspaces.put(np.empty(size, packed.points.dtype))
+
+    def panel(self, row: int, row_end: int, out: Floats) -> None:
+        """Rows [row, row_end) into out."""
+        m = self._plan.m
+        rectangles = self._plan.parts(row, row_end)
+        parts = np.array([(0, *part, (part.row - row) * m + part.column, m) for part in rectangles], PART)
+        jobs = [partial(self._part, parts, index, row, out) for index in range(len(parts))]
+        # The threads are ours already: BLAS's own would only get into their way.
+        with self._blas.limit(limits=1, user_api="blas"):
+            _run(jobs, self._device)
+
+    def _part(self, parts: Records, index: int, first_row: int, out: Floats) -> None:
+        symmetric, products = self._plan.symmetric, NO_PRODUCTS[out.dtype]
+        workspace = self._workspaces.get()
+        if self._expanded:
+            products = tile(self._expanded, Part(*parts[index].tolist()[1:5]), workspace, symmetric=symmetric)
+        strips.compute(self._packed, products, parts, index, index + 1, out)
+        on_diagonal = parts["row"][index] == parts["column"][index]
+        if self._plan.mirrored or (symmetric and self._expanded and on_diagonal):
+            strips.mirror(out, first_row, parts, index)
+        self._workspaces.put(workspace)
+
+
+def _by_precision(
+    programs: Sequence[Program], dtype: np.dtype[Any], compute: Callable[[Sequence[Program]], list[Floats]]
+) -> list[Floats]:
+    """Results in the order of the programs, computed together where their precision is the same."""
+    out: list[Any] = [None] * len(programs)
+    precisions = [program.leaves[0].u.dtype for program in programs]
+    for precision in set(precisions):
+        indices = [index for index, own in enumerate(precisions) if own == precision]
+        for index, result in zip(indices, compute([programs[index] for index in indices]), strict=True):
+            out[index] = result.astype(dtype, copy=False)
+    return out
+
+
+def _matrices(programs: Sequence[Program], device: Device) -> list[Floats]:
+    packed = pack(programs)
+    parts = _whole(packed)
+    sizes = packed.tasks["n"] * packed.tasks["m"]
+    out = device.buffer.take(int(sizes.sum()), packed.points.dtype)
+    work = sizes * np.add.reduceat(packed.leaves["k"] + ENTRY_WORK, packed.tasks["leaf"])
+    bounds = _shares(work, device.n_threads * SHARES if work.sum() > SERIAL_WORK else 1)
+    tile = NO_PRODUCTS[out.dtype]
+    _run([partial(strips.compute, packed, tile, parts, first, last, out) for first, last in pairwise(bounds)], device)
+    return [
+        matrix.reshape(-1, columns)
+        for matrix, columns in zip(_split(out, sizes), packed.tasks["m"].tolist(), strict=True)
+    ]
+
+
+def _whole(packed: Packed) -> Records:
+    """Every matrix as one part, one after another."""
+    n, m = packed.tasks["n"], packed.tasks["m"]
+    parts = np.zeros(len(n), PART)
+    parts["task"], parts["row_end"], parts["column_end"], parts["stride"] = np.arange(len(n)), n, m, m
+    parts["out"] = np.cumsum(n * m) - n * m
+    return parts
+
+
+def _diagonals(programs: Sequence[Program]) -> list[Floats]:
+    packed = pack(programs)
+    sizes = packed.tasks["n"]
+    out = np.empty(int(sizes.sum()), packed.points.dtype)
+    parts = _split(out, sizes)
+    for index, part in enumerate(parts):
+        strips.diagonal(packed, index, part)
+    return parts
+
+
+def _split(flat: Floats, sizes: Floats) -> list[Floats]:
+    ends = np.cumsum(sizes).tolist()
+    return [flat[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _shares(work: Floats, parts: int) -> list[int]:
+    """Bounds that cut tasks into parts of about equal work."""
+    done = np.cumsum(work)
+    inner = np.searchsorted(done, done[-1] * np.arange(1, parts) / parts)
+    return sorted({0, *inner.tolist(), len(work)})
+
+
+def _run(jobs: Sequence[Callable[[], None]], device: Device) -> None:
+    """All jobs, on the device's threads where there is more than one."""
+    if len(jobs) == 1 or device.n_threads == 1:
+        for job in jobs:
+            job()
+    else:
+        for _ in device.threads.map(lambda job: job(), jobs):
+            pass
