@@ -310,7 +310,7 @@ def _to_json(value: np.ndarray[Any, Any] | DatasetReference) -> Any:
         return value.model_dump(exclude_none=True)
     if value.size > MAX_INLINE:
         raise ValueError(f"an array of {value.size} numbers must be uploaded; inline ones have at most {MAX_INLINE}")
-    return value.tolist()
+    return value.astype(np.float64).tolist()
 
 
 PointsField = Annotated[np.ndarray[Any, Any] | DatasetReference, Points()]

@@ -141,7 +141,8 @@ def _misfits(leaf: Family, pointer: str, d: int) -> Iterator[FieldError]:
     for field in leaf.per_dimension:
         value = getattr(leaf, field)
         if isinstance(value, tuple) and len(value) != (n := leaf.n_active(d)):
-            detail = f"expected 1 or {n} numbers for {leaf.family} on {n} columns, got {len(value)}"
+            numbers = "1 number" if n == 1 else f"1 or {n} numbers"
+            detail = f"expected {numbers} for {leaf.family} on {n} of the {d} columns, got {len(value)}"
             yield FieldError(f"{pointer}/{field}", detail)
 
 
