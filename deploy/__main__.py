@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import logging
 import os
@@ -11,16 +10,16 @@ import signal
 import sys
 import threading
 import time
-import urllib.request
 from pathlib import Path
 
-from deploy.local import LocalService, NotReady, PortInUse
+from deploy.local import LocalService, NotReady, PortInUse, ask
 from deploy.valkey import DataDirLocked, ValkeyError
 
 EXIT_NOT_STARTED = 1
 EXIT_BAD_SETTING = 2
 EXIT_LOCKED = 3
 EXIT_PORT_IN_USE = 4
+EXIT_INTERRUPTED = 130
 
 DEFAULT_PORT = 8000
 
@@ -48,7 +47,7 @@ def main() -> int:
         return serve() if command == "serve" else _demo()
     except KeyboardInterrupt:
         print("Stopped.")
-        return 0
+        return EXIT_INTERRUPTED
 
 
 def serve() -> int:
@@ -62,7 +61,7 @@ def serve() -> int:
                 f"Mercer listens on {service.url}, its data is in {service.data_dir}. Ctrl-C drains and stops it.",
                 flush=True,
             )
-            threading.Thread(target=_tell_workers, args=(service.url, n_workers), daemon=True).start()
+            threading.Thread(target=_tell_workers, args=(service.port, n_workers), daemon=True).start()
             _wait_for_interrupt()
     except DataDirLocked:
         return _refuse(
@@ -99,19 +98,21 @@ def _wait_for_interrupt() -> None:
         while True:
             time.sleep(3_600)
     except KeyboardInterrupt:
-        print("Draining: jobs that run now are finished or go back to the queue.", flush=True)
+        print(
+            "Draining: jobs that run now are finished or go back to the queue. Ctrl-C again ends them at once.",
+            flush=True,
+        )
 
 
-def _tell_workers(url: str, n_workers: int) -> None:
+def _tell_workers(port: int, n_workers: int) -> None:
     """Print each worker once it is ready; the first compilation takes some seconds."""
     told: set[str] = set()
     while len(told) < n_workers:
         time.sleep(0.2)
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/v1/workers", timeout=5.0) as response:
-            for worker in json.load(response)["workers"]:
-                if worker["name"] not in told:
-                    told.add(worker["name"])
-                    print(f"Worker {worker['name']} is ready on {worker['device']}.", flush=True)
+        for worker in json.loads(ask(port, "/v1/workers") or b'{"workers": []}')["workers"]:
+            if worker["name"] not in told:
+                told.add(worker["name"])
+                print(f"Worker {worker['name']} is ready on {worker['device']}.", flush=True)
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from types import TracebackType
 from typing import IO, Literal, Self
 from urllib.parse import quote
 
+from deploy.syncing import Syncing
 from deploy.watchdog import Watchdog
 
 MIN_MAJOR = 7
@@ -49,7 +50,8 @@ class Valkey:
 
     Args:
         data_dir: Where the append-only file lives; made when missing. One server at a time may use it.
-        appendfsync: `everysec` survives the death of any process; `always` survives a power cut too.
+        appendfsync: `everysec` loses nothing when a process is killed, and a second when the power is cut; `always`
+            loses nothing then either.
         start_timeout_s: How long loading the data may take.
     """
 
@@ -67,6 +69,7 @@ class Valkey:
         self.start_timeout_s = start_timeout_s
         self.process: subprocess.Popen[bytes] | None = None
         self._watchdog: Watchdog | None = None
+        self._syncing: Syncing | None = None
         self._lock: IO[bytes] | None = None
         self._socket_dir: str | None = None
 
@@ -97,7 +100,7 @@ class Valkey:
         """
         if self.running:
             return
-        self._end_watchdog()
+        self._end_companions()
         binary = server_binary()
         self.data_dir.mkdir(parents=True, exist_ok=True)
         if self._lock is None:
@@ -112,6 +115,7 @@ class Valkey:
             start_new_session=True,  # Ctrl-C in the terminal must reach the service first and the server last
         )
         self._watchdog = Watchdog(self.process.pid)
+        self._syncing = Syncing(self.data_dir) if self.appendfsync == "everysec" else None
         try:
             self._wait_until_it_answers(self.process)
         except BaseException:
@@ -128,7 +132,7 @@ class Valkey:
                 self.process.kill()
                 self.process.wait()
             self.process = None
-        self._end_watchdog()
+        self._end_companions()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
@@ -160,7 +164,7 @@ class Valkey:
             "unixsocket": str(self._socket_path()),
             "unixsocketperm": "700",
             "appendonly": "yes",
-            "appendfsync": self.appendfsync,
+            "appendfsync": "always" if self.appendfsync == "always" else "no",  # Syncing does it each second
             "maxmemory-policy": "noeviction",
             "save": "",
             "logfile": str(self.data_dir / "valkey.log"),
@@ -181,10 +185,11 @@ class Valkey:
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
         return lines[-1] if lines else "it wrote no log"
 
-    def _end_watchdog(self) -> None:
-        if self._watchdog is not None:
-            self._watchdog.end()
-            self._watchdog = None
+    def _end_companions(self) -> None:
+        for companion in (self._watchdog, self._syncing):
+            if companion is not None:
+                companion.end()
+        self._watchdog = self._syncing = None
 
 
 def server_binary() -> Path:

@@ -74,6 +74,27 @@ def test_data_survives_kill_9(tmp_path):
         assert get_key(valkey) == "1"
 
 
+def test_what_was_answered_is_in_the_file_before_the_answer(tmp_path):
+    with Valkey(tmp_path) as valkey, client(valkey) as redis:
+        end, before = time.monotonic() + 1.3, 0  # a sync by the server itself would hold writes back meanwhile
+        while time.monotonic() < end:
+            redis.set("k", "x" * 1000)
+            after = sum(path.stat().st_size for path in (tmp_path / "appendonlydir").glob("*.incr.aof"))
+            assert after >= before + 1000
+            before = after
+
+
+@pytest.mark.parametrize(("appendfsync", "synced"), [("everysec", True), ("always", False)])
+def test_the_file_is_synced_every_second_unless_the_server_does_it_always(tmp_path, monkeypatch, appendfsync, synced):
+    inodes, fsync = set(), os.fsync
+    monkeypatch.setattr(os, "fsync", lambda file: (inodes.add(os.fstat(file).st_ino), fsync(file)))
+    with Valkey(tmp_path, appendfsync=appendfsync) as valkey:
+        set_key(valkey, "1")
+        time.sleep(1.3)
+        (aof,) = (tmp_path / "appendonlydir").glob("*.incr.aof")
+        assert (aof.stat().st_ino in inodes) == synced
+
+
 @pytest.mark.parametrize(
     ("setting", "value"),
     [("appendonly", "yes"), ("appendfsync", "always"), ("maxmemory-policy", "noeviction"), ("port", "0")],

@@ -14,8 +14,6 @@ from store.local import LocalObjects
 from store.results import Results
 from workers.batch import Bench
 
-STARTED_WITHIN_S = 60.0
-
 
 @pytest.fixture
 def bench(tmp_path):
@@ -32,7 +30,7 @@ async def queue(valkey_url, namespace):
 
 @pytest.fixture
 def start_worker(valkey_url, namespace, tmp_path):
-    """Starts worker processes, and ends them after the test."""
+    """Starts worker processes that are ready to work, and ends them after the test."""
     processes = []
 
     def start(**environment):
@@ -50,6 +48,10 @@ def start_worker(valkey_url, namespace, tmp_path):
             text=True,
         )
         processes.append(process)
+        printed = []
+        while not printed or "is ready" not in printed[-1]:
+            printed.append(process.stderr.readline())
+            assert printed[-1], "the worker ended:\n" + "".join(printed)
         return process
 
     yield start
