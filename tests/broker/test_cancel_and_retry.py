@@ -57,14 +57,15 @@ async def test_an_ended_job_is_not_cancelled(service, admit, take, worker, ended
     assert await service.cancel(job) == before
 
 
-async def test_cancelling_twice_is_cancelling_once(service, admit, take, worker):
-    queued, running = await admit(2)
+async def test_cancelling_twice_is_cancelling_once(service, admit, take, worker, redis, keys):
+    first, second = await admit(2)
     claim = take(max_jobs=1)
     for _ in range(2):
-        await service.cancel(running)
-        await service.cancel(queued)
-    assert worker.renew(claim.lease).cancelled == {queued}
-    assert (await service.record(running)).state == "cancelled"
+        await service.cancel(first)
+        await service.cancel(second)
+    assert worker.renew(claim.lease).cancelled == {first}
+    assert redis.hget(*keys("lease:"), "@stop") == first
+    assert (await service.record(second)).state == "cancelled"
     assert await service.depth() == (0, 1)
 
 
@@ -95,6 +96,14 @@ async def test_a_job_that_came_back_can_be_cancelled(service, admit, take, worke
     worker.release(take().lease, [job])
     assert (await service.cancel(job)).state == "cancelled"
     assert (take(), keys("queue:"), keys("ready")) == (None, [], [])
+
+
+async def test_cancelling_one_of_those_that_came_back_harms_no_other(service, admit, take, worker):
+    first, second = await admit(2)
+    worker.release(take().lease, [first, second])
+    await service.cancel(first)
+    assert [job.id for job in take().jobs] == [second]
+    assert await service.depth() == (0, 1)
 
 
 async def test_a_cancel_whose_reply_was_lost_counts_once(connect_service, proxy, admit, service):

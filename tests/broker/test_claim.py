@@ -115,6 +115,24 @@ async def test_a_worker_without_work_wakes_when_a_job_comes(worker, admit):
     assert time.monotonic() - start < 0.1
 
 
+@pytest.mark.parametrize("how", ["sweep", "retry", "release"])
+async def test_a_worker_without_work_wakes_when_a_job_comes_back(connect_worker, service, admit, ended, how):
+    worker, doomed = connect_worker(), connect_worker(lease_ms=1)
+    (job,) = await admit()
+    lease = doomed.claim("w", "cpu").lease
+    if how == "retry":
+        doomed.finish(lease, [ended(job, "failed")])
+    waiting = asyncio.create_task(asyncio.to_thread(worker.claim, "w", "cpu", block_ms=5000))
+    await asyncio.sleep(0.2)
+    start = time.monotonic()
+    if how == "retry":
+        await service.retry(job)
+    else:
+        doomed.sweep() if how == "sweep" else doomed.release(lease, [job])
+    assert ids(await waiting) == [job]
+    assert time.monotonic() - start < 0.3
+
+
 async def test_all_sleeping_workers_wake_for_work_of_several_keys(connect_worker, service, submission):
     workers = [connect_worker() for _ in range(3)]
     claims = [asyncio.create_task(asyncio.to_thread(w.claim, "w", "cpu", block_ms=5000)) for w in workers]
@@ -185,7 +203,10 @@ async def test_a_stream_deleted_by_hand_stops_nobody(service, admit, take, redis
     assert await service.depth() == (0, 1)
 
 
-async def test_a_record_deleted_by_hand_harms_no_batch_mate(admit, take, redis, namespace):
+async def test_a_record_deleted_by_hand_harms_no_batch_mate(admit, take, worker, ended, redis, namespace, keys):
     jobs = await admit(3)
     redis.delete(f"{tag(namespace)}:job:{jobs[1]}")
-    assert ids(take()) == [jobs[0], jobs[2]]
+    claim = take()
+    assert ids(claim) == [jobs[0], jobs[2]]
+    worker.finish(claim.lease, [ended(job) for job in ids(claim)])
+    assert keys("queue:") == []

@@ -21,110 +21,107 @@ BATCHES = st.sampled_from(["a", "b", "c"])
 pick = st.integers(0, 10**6)
 
 
-def queue_of(url, valkey_namespace):
-    """A state machine over the real queue at an address."""
+class Queue(RuleBasedStateMachine):
+    """A random history of a real queue; a test binds it to a server."""
 
-    class Queue(RuleBasedStateMachine):
-        def __init__(self):
-            super().__init__()
-            self.loop = asyncio.new_event_loop()
-            namespace = f"{valkey_namespace}-{uuid.uuid4().hex[:8]}"
-            self.tag = tag(namespace)
-            self.redis = Redis.from_url(url, decode_responses=True)
-            self.service = self.loop.run_until_complete(self._connect(namespace))
-            options = {"namespace": namespace, "linger_ms": 0, "max_deliveries": 3}
-            self.worker = WorkerBroker.connect(url, **options)
-            self.doomed = WorkerBroker.connect(url, **options, lease_ms=1)
-            self.jobs, self.claims, self.ended = [], [], {}
+    url = namespace = ""
 
-        async def _connect(self, namespace):
-            return ServiceBroker.connect(url, namespace=namespace)
+    def __init__(self):
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        namespace = f"{self.namespace}-{uuid.uuid4().hex[:8]}"
+        self.tag = tag(namespace)
+        self.redis = Redis.from_url(self.url, decode_responses=True)
+        self.service = self.loop.run_until_complete(self._connect(namespace))
+        options = {"namespace": namespace, "linger_ms": 0, "max_deliveries": 3}
+        self.worker = WorkerBroker.connect(self.url, **options)
+        self.doomed = WorkerBroker.connect(self.url, **options, lease_ms=1)
+        self.jobs, self.claims, self.ended = [], [], {}
 
-        def ask(self, answer):
-            return self.loop.run_until_complete(answer)
+    async def _connect(self, namespace):
+        return ServiceBroker.connect(self.url, namespace=namespace)
 
-        def teardown(self):
-            self.ask(self.service.close())
-            self.worker.close()
-            self.doomed.close()
-            self.redis.close()
-            self.loop.close()
+    def ask(self, answer):
+        return self.loop.run_until_complete(answer)
 
-        @rule(batch=BATCHES, number=st.integers(1, 5), alone=st.booleans())
-        def admit(self, batch, number, alone):
-            made = {"kind": "gram", "spec": b"{}", "fingerprint": "f", "flops": 1, "bytes": 1, "alone": alone}
-            jobs = [Submission(id=uuid.uuid4().hex, batch_key=batch, **made) for _ in range(number)]
-            self.ask(self.service.admit(jobs))
-            self.jobs += [job.id for job in jobs]
+    def teardown(self):
+        self.ask(self.service.close())
+        self.worker.close()
+        self.doomed.close()
+        self.redis.close()
+        self.loop.close()
 
-        @rule(max_jobs=st.integers(1, 4), max_bytes=st.integers(1, 4))
-        def claim(self, max_jobs, max_bytes):
-            claim = self.worker.claim("w", "cpu", max_jobs=max_jobs, max_bytes=max_bytes, block_ms=0)
-            if claim:
-                assert len(claim.jobs) <= min(max_jobs, max_bytes)
-                self.claims.append(claim)
+    @rule(batch=BATCHES, number=st.integers(1, 5), alone=st.booleans())
+    def admit(self, batch, number, alone):
+        made = {"kind": "gram", "spec": b"{}", "fingerprint": "f", "flops": 1, "bytes": 1, "alone": alone}
+        jobs = [Submission(id=uuid.uuid4().hex, batch_key=batch, **made) for _ in range(number)]
+        self.ask(self.service.admit(jobs))
+        self.jobs += [job.id for job in jobs]
 
-        @rule(which=pick, state=st.sampled_from(["succeeded", "failed"]), part=st.booleans())
-        def finish(self, which, state, part):
-            if self.claims:
-                claim = self.claims[which % len(self.claims)]
-                jobs = claim.jobs[:1] if part else claim.jobs
-                made = {"device": "cpu", "batch_size": 1, "result": claim.lease.encode()}
-                self.worker.finish(claim.lease, [Finished(id=job.id, state=State(state), **made) for job in jobs])
+    @rule(max_jobs=st.integers(1, 4), max_bytes=st.integers(1, 4))
+    def claim(self, max_jobs, max_bytes):
+        claim = self.worker.claim("w", "cpu", max_jobs=max_jobs, max_bytes=max_bytes, block_ms=0)
+        if claim:
+            assert len(claim.jobs) <= min(max_jobs, max_bytes)
+            self.claims.append(claim)
 
-        @rule(which=pick)
-        def release(self, which):
-            if self.claims:
-                claim = self.claims.pop(which % len(self.claims))
-                self.worker.release(claim.lease, [job.id for job in claim.jobs])
+    @rule(which=pick, state=st.sampled_from(["succeeded", "failed"]), part=st.booleans())
+    def finish(self, which, state, part):
+        if self.claims:
+            claim = self.claims[which % len(self.claims)]
+            jobs = claim.jobs[:1] if part else claim.jobs
+            made = {"device": "cpu", "batch_size": 1, "result": claim.lease.encode()}
+            self.worker.finish(claim.lease, [Finished(id=job.id, state=State(state), **made) for job in jobs])
 
-        @rule()
-        def die(self):
-            if claim := self.doomed.claim("w", "cpu", block_ms=0):
-                while self.redis.zscore(f"{self.tag}:leases", claim.lease):
-                    self.worker.sweep()
-                self.claims.append(claim)  # a zombie, which may still try to finish
+    @rule(which=pick)
+    def release(self, which):
+        if self.claims:
+            claim = self.claims.pop(which % len(self.claims))
+            self.worker.release(claim.lease, [job.id for job in claim.jobs])
 
-        @rule(which=pick)
-        def cancel(self, which):
-            if self.jobs:
-                self.ask(self.service.cancel(self.jobs[which % len(self.jobs)]))
+    @rule()
+    def die(self):
+        if claim := self.doomed.claim("w", "cpu", block_ms=0):
+            while self.redis.zscore(f"{self.tag}:leases", claim.lease):
+                self.worker.sweep()
+            self.claims.append(claim)  # a zombie, which may still try to finish
 
-        @rule(which=pick)
-        def retry(self, which):
-            if self.jobs:
-                job = self.jobs[which % len(self.jobs)]
-                if self.ask(self.service.retry(job)).state == "queued":
-                    self.ended.pop(job, None)
+    @rule(which=pick)
+    def cancel(self, which):
+        if self.jobs:
+            self.ask(self.service.cancel(self.jobs[which % len(self.jobs)]))
 
-        @invariant()
-        def the_books_balance(self):
-            records = self.ask(self.service.records(self.jobs))
-            assert None not in records
-            states = Counter(str(record.state) for record in records)
-            assert self.ask(self.service.depth()) == (states["queued"], states["running"])
-            streams = {batch: self.redis.xlen(f"{self.tag}:queue:{batch}") for batch in "abc"}
-            assert +Counter(streams) == Counter(record.batch_key for record in records if not record.done)
-            waiting = self.redis.hgetall(f"{self.tag}:waiting")
-            assert waiting == {
-                k: str(n) for k, n in Counter(r.batch_key for r in records if r.state == "queued").items()
-            }
-            assert set(self.redis.zrange(f"{self.tag}:ready", 0, -1)) == set(waiting)
+    @rule(which=pick)
+    def retry(self, which):
+        if self.jobs:
+            job = self.jobs[which % len(self.jobs)]
+            if self.ask(self.service.retry(job)).state == "queued":
+                self.ended.pop(job, None)
 
-        @invariant()
-        def an_end_never_changes(self):
-            for record in self.ask(self.service.records(self.jobs)):
-                if record.done:
-                    assert self.ended.setdefault(record.id, record) == record
+    @invariant()
+    def the_books_balance(self):
+        records = self.ask(self.service.records(self.jobs))
+        assert None not in records
+        states = Counter(str(record.state) for record in records)
+        assert self.ask(self.service.depth()) == (states["queued"], states["running"])
+        streams = {batch: self.redis.xlen(f"{self.tag}:queue:{batch}") for batch in "abc"}
+        assert +Counter(streams) == Counter(record.batch_key for record in records if not record.done)
+        waiting = self.redis.hgetall(f"{self.tag}:waiting")
+        assert waiting == {k: str(n) for k, n in Counter(r.batch_key for r in records if r.state == "queued").items()}
+        assert set(self.redis.zrange(f"{self.tag}:ready", 0, -1)) == set(waiting)
 
-    return Queue
+    @invariant()
+    def an_end_never_changes(self):
+        for record in self.ask(self.service.records(self.jobs)):
+            if record.done:
+                assert self.ended.setdefault(record.id, record) == record
 
 
 def test_any_history_keeps_the_books(valkey_url, namespace):
     run_state_machine_as_test(
-        lambda: queue_of(valkey_url, namespace)(),
+        type("BoundQueue", (Queue,), {"url": valkey_url, "namespace": namespace}),
         settings=settings(
-            max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 

@@ -168,17 +168,6 @@ async def test_only_the_holder_can_release(service, admit, take, worker):
     assert await service.depth() == (0, 1)
 
 
-async def test_a_release_wakes_a_sleeping_worker(admit, take, worker, connect_worker):
-    (job,) = await admit()
-    lease = take().lease
-    sleeper = asyncio.create_task(asyncio.to_thread(connect_worker().claim, "w", "cpu", block_ms=5000))
-    await asyncio.sleep(0.2)
-    start = time.monotonic()
-    worker.release(lease, [job])
-    assert [job.id for job in (await sleeper).jobs] == [job]
-    assert time.monotonic() - start < 0.2
-
-
 async def test_a_stream_deleted_by_hand_loses_no_running_job(admit, lose, redis, keys, take, connect_worker):
     (job,) = await admit()
     worker = connect_worker(lease_ms=1)

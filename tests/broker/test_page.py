@@ -81,3 +81,16 @@ async def test_expired_records_are_left_out_and_then_dropped_from_the_index(
     worker.sweep()
     assert redis.xlen(*keys("index")) == 1
     assert [job for page in await all_pages(10) for job in page] == [jobs[-1]]
+
+
+async def test_many_old_waiting_jobs_do_not_hide_expired_ones_from_the_trimming(
+    admit, connect_worker, ended, keys, redis
+):
+    worker = connect_worker(result_ttl_s=1)
+    await admit(600, batch_key="waiting")
+    (job,) = await admit(batch_key="ended")
+    worker.claim("w", "cpu", max_jobs=600)
+    worker.finish(worker.claim("w", "cpu").lease, [ended(job)])
+    await asyncio.sleep(1.3)
+    worker.sweep()
+    assert redis.xlen(*keys("index")) == 600
