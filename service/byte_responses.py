@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -38,7 +39,8 @@ async def npy_file(request: Request, open_bytes: Open, size: int, etag: str) -> 
     try:
         part = byte_range(wanted, size)
     except RangeNotSatisfiable:
-        return Response(status_code=416, headers=headers | {"content-range": f"bytes */{size}"})
+        detail = f"expected a range within {size} bytes, got one that begins after them"
+        raise HTTPException(416, detail, headers | {"content-range": f"bytes */{size}"}) from None
     start, stop = part or Slice(0, size)
     headers["content-length"] = str(stop - start)
     if part:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any, TypeAlias
 
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from broker.records import Record
+from broker.service_broker import Event
 from service.documented import problems
 from service.draining import Draining
 from service.jobs import known
 from service.parts import PartsDep
 from service.records import job_json
-
-Event: TypeAlias = tuple[str, str, Any]
 
 PING_S = 15.0
 """Proxies commonly close a connection that is silent for 60 s."""
@@ -68,5 +66,5 @@ async def _done_within(coming: asyncio.Future[Event | None], seconds: float) -> 
 
 def _frame(event: Event) -> bytes:
     identity, name, data = event
-    text = job_json(data).decode() if isinstance(data, Record) else json.dumps(data)
+    text = job_json(data).decode() if isinstance(data, Record) else json.dumps({"progress": data})
     return f"id: {identity}\nevent: {name}\ndata: {text}\n\n".encode()

@@ -124,8 +124,16 @@ def _found(detail: Any, document: Any) -> _Found:
     if context.get("class_name") == DatasetReference.__name__:
         return _Found(path, POINTS, "")
     if kind in EXPECTED:
-        return _Found(path, EXPECTED[kind].format_map(context), "")
+        return _Found(path, EXPECTED[kind].format_map(_whole(context)), "")
     return _Found(path, None, detail["msg"])
+
+
+def _whole(context: dict[str, Any]) -> dict[str, Any]:
+    """Bounds as people write them: 0, not 0.0."""
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in context.items()
+    }
 
 
 def _walk(location: tuple[str | int, ...], document: Any) -> tuple[str | int, ...]:

@@ -18,6 +18,7 @@ from store.local import LocalObjects
 from store.results import Results
 
 SPEC = dict(Gram.examples[0])
+TIMINGS = {"transfer_ms": 0.1, "compute_ms": 0.2}
 
 
 @pytest.fixture
@@ -90,6 +91,11 @@ class FakeWorker:
             stored.commit()
         return self.broker.finish(claim.lease, finished)
 
+    def failed(self, job_id):
+        return Finished(
+            id=job_id, state="failed", error=b'{"detail": "no"}', device="cpu", batch_size=1, timings=TIMINGS
+        )
+
     def _finished(self, job, array, stored, inline, state, error):
         result = None
         if state == "succeeded":
@@ -106,7 +112,7 @@ class FakeWorker:
             error=None if error is None else json.dumps(error).encode(),
             device="cpu",
             batch_size=1,
-            timings={"queued_ms": 1.0, "transfer_ms": 0.1, "compute_ms": 0.2},
+            timings=TIMINGS,
         )
 
 
