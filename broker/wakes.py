@@ -89,10 +89,13 @@ class Wakes:
 
     async def _hear(self) -> None:
         ended, _ = self._channels
-        async with self._redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+        async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(*self._channels)
             async for message in pubsub.listen():
-                self._wake(message["data"].decode().split(), ended=message["channel"].decode() == ended)
+                if message["type"] == "subscribe":
+                    await self._look()  # for what was published before
+                else:
+                    self._wake(message["data"].decode().split(), ended=message["channel"].decode() == ended)
 
     def _wake(self, ids: Iterable[str], *, ended: bool) -> None:
         for job_id in ids:
@@ -104,7 +107,10 @@ class Wakes:
     async def _recheck(self) -> None:
         while True:
             await asyncio.sleep(RECHECK_S)
-            ids = list(self._watches)
-            for start in range(0, len(ids), RECHECKED_AT_ONCE):
-                with suppress(Unavailable):
-                    self._wake(await self._ended(ids[start : start + RECHECKED_AT_ONCE]), ended=True)
+            await self._look()
+
+    async def _look(self) -> None:
+        ids = list(self._watches)
+        for start in range(0, len(ids), RECHECKED_AT_ONCE):
+            with suppress(Unavailable):
+                self._wake(await self._ended(ids[start : start + RECHECKED_AT_ONCE]), ended=True)
