@@ -42,12 +42,11 @@ def _inlined(file: str, seen: set[str]) -> list[str]:
     seen.add(file)
     lines = [f'#line 1 "{file}"']
     for number, line in enumerate((FOLDER / file).read_text().splitlines(), 1):
-        if line == "#pragma once":
-            lines.append("")
-        elif (include := _INCLUDE.match(line)) is None:
-            lines.append(line)
-        elif include[1] not in seen:
+        include = _INCLUDE.match(line)
+        if include and include[1] not in seen:
             lines += [*_inlined(include[1], seen), f'#line {number + 1} "{file}"']
+        else:
+            lines.append("" if include or line == "#pragma once" else line)
     return lines
 
 

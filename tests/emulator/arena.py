@@ -32,11 +32,11 @@ class Arena:
         if n_bytes > self._free:
             raise MemoryError(f"the emulated device has {self._free} bytes free, {n_bytes} were asked for")
         block = Block(n_bytes)
-        array = np.frombuffer(block.memory, dtype)
         self._free -= n_bytes
         self._blocks[block.start] = block
-        weakref.finalize(block.memory, self._release, block.start, n_bytes)
-        return array
+        memory = (ctypes.c_ubyte * n_bytes).from_address(block.start)
+        weakref.finalize(memory, self._release, block.start, n_bytes)
+        return np.frombuffer(memory, dtype)
 
     def block(self, array: np.ndarray) -> "Block | None":
         """Where the array lies; None when it is not in this arena."""
@@ -58,7 +58,6 @@ class Block:
         ctypes.memset(self._base + PAGE, POISON, inner)
         self.start = self._base + PAGE + inner - -(-n_bytes // ALIGNMENT) * ALIGNMENT
         self.stop = self.start + n_bytes
-        self.memory = (ctypes.c_ubyte * n_bytes).from_address(self.start)
 
     def unmap(self) -> None:
         _libc.munmap(self._base, self._length)

@@ -21,7 +21,7 @@ TARGET = f"{platform.machine()}-linux-gnu"
 """Named, or Zig would read the system's headers, which need not be there."""
 FLAGS = (
     *("-std=c++20", "-O0", "-fPIC", "-ffp-contract=off", "-Wall", "-Wextra", "-Wno-unused-function", "-Werror"),
-    "-fsanitize=undefined",
+    *("-fsanitize=undefined", "-fstrict-flex-arrays=3"),
     # Nothing that would call into a run-time library: the link step below has none.
     *("-nostdinc++", "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-stack-protector"),
     *("-U_FORTIFY_SOURCE", "-target", TARGET),
