@@ -20,7 +20,7 @@ def medium(number):
     return [mercer.Gram(kernel=Gaussian(lengthscale=1.0 + n), x=points(300, 3)) for n in range(number)]
 
 
-def long(n=4_000):
-    """A job that computes for a second or more and reports in between; its diagonal is 30."""
-    kernel = sum((Gaussian(lengthscale=1.0 + i / 10) for i in range(1, 30)), Gaussian(lengthscale=1.0))
-    return mercer.Gram(kernel=kernel, x=points(n, 64), dtype="float32")
+def long(n=6_000):
+    """A job of several panels that computes for half a second or more; its diagonal is 16."""
+    kernel = sum((Gaussian(lengthscale=1.0 + i / 10) for i in range(1, 16)), Gaussian(lengthscale=1.0))
+    return mercer.Gram(kernel=kernel, x=points(n, 32), dtype="float32")

@@ -25,11 +25,10 @@ def unfit():
     return gram(kernel={"family": "gaussian", "lengthscale": [1.0, 2.0, 3.0]}, x=points(3, 2))
 
 
-def long(datasets, n=3_000):
-    """A job that computes for a second or more, and reports in between; its points are put into the store."""
-    x = points(n, 64)
-    terms = [{"family": "gaussian", "lengthscale": 1.0 + i / 10} for i in range(30)]
-    return gram(kernel={"family": "sum", "terms": terms}, x=upload(datasets, x), dtype="float32")
+def long(datasets, n=6_000):
+    """A job of several panels that computes for half a second or more; its points are put into the store."""
+    terms = [{"family": "gaussian", "lengthscale": 1.0 + i / 10} for i in range(16)]
+    return gram(kernel={"family": "sum", "terms": terms}, x=upload(datasets, points(n, 32)), dtype="float32")
 
 
 def upload(datasets, array):

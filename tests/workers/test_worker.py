@@ -19,13 +19,12 @@ async def admit(queue, *specs, **fields):
 
 
 async def running(queue, job_id, within_s=60.0):
-    """The record of a job, once its operation reports that it computes."""
+    """Wait until a worker has a job."""
     until = time.monotonic() + within_s
-    while (record := await queue.record(job_id)).progress == 0 or record.state == State.QUEUED:
-        assert time.monotonic() < until
+    while (record := await queue.record(job_id)).state != State.RUNNING:
         assert not record.done, "it was too fast for this test"
+        assert time.monotonic() < until
         await asyncio.sleep(0.01)
-    return record
 
 
 async def test_like_jobs_share_a_batch(queue, start_worker):
@@ -85,7 +84,7 @@ async def test_a_drained_worker_finishes_its_batch_and_takes_no_other(queue, sta
 async def test_what_a_drained_worker_cannot_finish_in_its_grace_goes_back_and_counts_as_no_attempt(
     queue, start_worker, bench
 ):
-    (job_id,) = await admit(queue, long(bench.datasets))
+    (job_id,) = await admit(queue, long(bench.datasets, n=12_000))
     process = start_worker(MERCER_DRAIN_S="0")
     await running(queue, job_id)
     process.terminate()
@@ -95,14 +94,13 @@ async def test_what_a_drained_worker_cannot_finish_in_its_grace_goes_back_and_co
 
 
 async def test_a_running_job_is_cancelled_between_its_tiles(queue, start_worker, bench):
-    (job_id,) = await admit(queue, long(bench.datasets, n=6_000))
-    start_worker(MERCER_LEASE_S="10")
+    (job_id,) = await admit(queue, long(bench.datasets, n=12_000))
+    start_worker()
     await running(queue, job_id)
-    started_s = time.monotonic()
     await queue.cancel(job_id)
     (record,) = await finished(queue, [job_id])
     assert record.state == State.CANCELLED
-    assert time.monotonic() - started_s < 2.0
+    assert record.progress < 1
 
 
 async def test_a_job_that_fails_says_why_and_its_mates_succeed(queue, start_worker):
@@ -132,3 +130,11 @@ def test_a_bad_setting_is_named():
     assert answer.returncode == 2
     assert "MERCER_LEASE_S" in answer.stderr
     assert "MERCER_DEVICE" in answer.stderr
+
+
+async def test_a_long_job_tells_how_far_it_is(queue, start_worker, bench):
+    (job_id,) = await admit(queue, long(bench.datasets, n=8_000))
+    start_worker()
+    told = [fraction async for _, name, fraction in queue.events(job_id, None) if name == "progress"]
+    assert told == sorted(told)
+    assert 0 < told[0] < 1
