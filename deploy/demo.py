@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -24,7 +25,10 @@ PIXELS = range(64)
 RESULT_TIMEOUT_S = 120.0
 """The first start of a worker compiles for some seconds."""
 
-CHECKED = ((0, 0), (0, 1), (3, 1000), (900, 42), (1796, 1796))
+SHOWN = ((0, 0), (0, 1), (3, 1000), (900, 42))
+N_CHECKED = 1_000
+TOLERANCE = 1e-12
+"""What every family keeps to in float64."""
 
 Array = np.ndarray[Any, Any]
 
@@ -73,7 +77,7 @@ def _describe(gram: Array) -> None:
     with _step("take it apart with NumPy"):
         smallest = np.linalg.eigvalsh(gram)[0]
     print(f"  K has shape {gram.shape}, {gram.dtype}, {gram.nbytes / 1e6:.1f} MB")
-    print("  " + "  ".join(f"K[{i}, {j}] = {gram[i, j]:.6f}" for i, j in CHECKED))
+    print("  " + "  ".join(f"K[{i}, {j}] = {gram[i, j]:.6f}" for i, j in SHOWN))
     symmetric = np.array_equal(gram, gram.T)
     print(f"  trace {gram.trace():.6g}, exactly symmetric: {symmetric}, smallest eigenvalue {smallest:.2g}")
 
@@ -84,11 +88,11 @@ def _check(gram: Array, pixels: Array, lengthscale: float) -> None:
     Raises:
         SystemExit: they differ by more than rounding.
     """
-    rows, columns = map(list, zip(*CHECKED, strict=True))
+    rows, columns = np.random.default_rng(0).integers(len(gram), size=(2, N_CHECKED))
     expected = np.exp(-((pixels[rows] - pixels[columns]) ** 2).sum(1) / (2 * lengthscale**2))
     error = float(np.max(np.abs(gram[rows, columns] / expected - 1)))
-    print(f"  those entries against the formula in NumPy: largest relative difference {error:.1e}")
-    if not error < 1e-12:
+    print(f"  {N_CHECKED:,} entries against the formula in NumPy: largest relative difference {error:.1e}")
+    if not error < TOLERANCE:
         raise SystemExit("The Gram matrix is wrong: please report this.")
 
 
@@ -99,7 +103,7 @@ def _save(gram: Array, out: Path, lengthscale: float) -> None:
         heat_map(
             gram, out / "gram.png", title=f"1,797 digits sorted by what they show, Gaussian, l = {lengthscale:.4g}"
         )
-    print(f"  {out / 'gram.npy'}\n  {out / 'gram.png'}")
+    print(f"  {os.path.relpath(out / 'gram.npy')}\n  {os.path.relpath(out / 'gram.png')}")
 
 
 def _median_distance(points: Array) -> float:
