@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+from redis import Redis
 
 import mercer
 from mercer.jobs import State
@@ -74,3 +75,17 @@ def test_jobs_outlast_a_stop_and_a_start_on_the_same_data(tmp_path, start):
         for job_id in ids:
             assert client.job(job_id).wait(30).state == State.SUCCEEDED
         np.testing.assert_array_equal(client.job(ids[1]).result(), shown)
+
+
+def test_the_observer_itself_is_not_blind(service, client):
+    """The control: a result that does change is noticed, or the tests above prove nothing."""
+    handle = client.submit(small(1)[0])
+    with Observer(service.url, [handle.id]) as observer:
+        observer.wait(20)
+        with Redis.from_url(f"unix://{service.data_dir}/valkey/valkey.sock") as redis:
+            key = f"{{mercer}}:job:{handle.id}"
+            redis.hset(key, "result", redis.hget(key, "result").replace(b"[1.0,", b"[1.5,", 1))
+        until = time.monotonic() + 5
+        while not observer.changes:
+            assert time.monotonic() < until, "nobody noticed"
+            time.sleep(0.05)
