@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
+import socket
 import sys
-from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 from pydantic import ValidationError
 
+from broker.faults import UnsuitableRedis
 from broker.service_broker import ServiceBroker
+from mercer.errors import MercerError
 from service.app import create_app
 from service.draining import Draining
 from service.settings import Settings
@@ -27,24 +31,34 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._draining = draining
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """On SIGTERM and SIGINT."""
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """After SIGTERM or SIGINT."""
         self._draining.start()
-        super().handle_exit(sig, frame)
+        await super().shutdown(sockets)
 
 
 def main() -> int:
     """Serve until a signal.
 
     Returns:
-        2 when the settings are not valid, else 0.
+        0 after a signal, 1 when Redis or the store cannot be used, 2 when the settings are not valid.
     """
     try:
         settings = Settings()
+        app = _app(settings)
     except ValidationError as error:
         for fault in error.errors():
             sys.stderr.write(f"MERCER_{'_'.join(str(step) for step in fault['loc']).upper()}: {fault['msg']}\n")
         return 2
+    except (MercerError, UnsuitableRedis) as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    gc.freeze()  # what is imported stays: to look through it again and again costs each small job 15 us
+    Server(_config(settings, app), app.state.parts.draining).run()
+    return 0
+
+
+def _app(settings: Settings) -> FastAPI:
     objects = LocalObjects(settings.data_dir)
     broker = ServiceBroker.connect(
         settings.redis_url,
@@ -53,8 +67,11 @@ def main() -> int:
         idempotency_ttl_s=settings.idempotency_ttl_s,
         max_queued=settings.max_queued,
     )
-    app = create_app(settings, broker, Datasets(objects, settings.max_upload_bytes), Results(objects))
-    config = uvicorn.Config(
+    return create_app(settings, broker, Datasets(objects, settings.max_upload_bytes), Results(objects))
+
+
+def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -67,8 +84,6 @@ def main() -> int:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.drain_s,
     )
-    Server(config, app.state.parts.draining).run()
-    return 0
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from service import catalogue, datasets, events, health, jobs, openapi, problems
 from service.admission import Admission
 from service.door import Door
 from service.draining import Draining
+from service.front import Front
 from service.metrics import MeasureRequests, Metrics
 from service.parts import Parts
 from service.settings import Settings
@@ -22,10 +23,12 @@ from store.results import Results
 
 DESCRIPTION = "Kernel computation as a service: submit a job, get the matrix. docs/02-http.md has examples."
 
+FRONT = (*jobs.front.routes, *results.front.routes)
+
 # In the order of use: a request is compared with one route after another.
 ROUTERS = (
-    jobs.raw,
-    results.raw,
+    jobs.front,
+    results.front,
     jobs.router,
     results.router,
     events.router,
@@ -55,7 +58,7 @@ def create_app(settings: Settings, broker: ServiceBroker, datasets: Datasets, re
         draining=Draining(),
         metrics=Metrics(),
     )
-    app.add_middleware(MeasureRequests, metrics=parts.metrics)
+    app.middleware_stack = MeasureRequests(Front(app.build_middleware_stack(), FRONT), parts.metrics)
     return app
 
 

@@ -16,12 +16,11 @@ from mercer.errors import FieldError, NotRetryable, TooLarge, UnknownJob
 from mercer.jobs import Job, State, Worker
 from mercer.specs import KINDS
 from service.admission import MAX_JOBS, is_bulk, parse, reads_store
-from service.bodies import MAX_BULK_BYTES, MAX_JSON_BYTES, read_json
+from service.bodies import MAX_BULK_BYTES, MAX_JSON_BYTES, read_json, read_model
 from service.documented import body_of, content, header, problems
 from service.field_errors import MAX_ERRORS
 from service.headers import MAX_WAIT_S, Preference, idempotency_key, preference
 from service.parts import Parts, PartsDep
-from service.raw import RawRoute, read_model
 from service.records import RETRY_AFTER_S, done, job_json, jobs_json
 
 INLINE_BYTES = 2**16
@@ -48,7 +47,7 @@ SUBMISSION: dict[str, Any] = body_of("Submission", EXAMPLES) | {
 }
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
-raw = APIRouter(prefix="/v1", tags=["jobs"], route_class=RawRoute)
+front = APIRouter(prefix="/v1", tags=["jobs"])
 
 
 class Jobs(BaseModel):
@@ -78,7 +77,7 @@ class WaitFor(Ids):
     wait_s: Annotated[float, Field(ge=0, le=MAX_WAIT_S)] = MAX_WAIT_S
 
 
-@raw.post("/jobs", status_code=202, response_class=Response, responses=SUBMITTED, openapi_extra=SUBMISSION)
+@front.post("/jobs", status_code=202, response_class=Response, responses=SUBMITTED, openapi_extra=SUBMISSION)
 async def submit(request: Request) -> Response:
     """Queue one job, or up to 1,000 as {"jobs": [...]}, all or none."""
     parts: Parts = request.app.state.parts
@@ -156,7 +155,7 @@ async def show(
     return _json(job_json(record), 200, _retry_after(record))
 
 
-@raw.post(
+@front.post(
     "/jobs/wait",
     response_class=Response,
     responses={200: JOBS, **problems(400, 404, 413, 415, 422, 503)},

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from mercer.errors import MEDIA_TYPE, InvalidRequest, MercerError, NotFound
@@ -41,10 +41,27 @@ class Problem(BaseModel):
 
 def install(app: FastAPI) -> None:
     """Make every error of the app a problem document."""
-    app.add_exception_handler(MercerError, _mercer_error)
-    app.add_exception_handler(HTTPException, _http_exception)
-    app.add_exception_handler(RequestValidationError, _bad_parameter)
-    app.add_exception_handler(Exception, _unexpected)
+    for kind in (MercerError, HTTPException, RequestValidationError, ClientDisconnect, Exception):
+        app.add_exception_handler(kind, _handle)
+
+
+async def _handle(request: Request, error: Exception) -> Response:
+    return answer_to(request, error)
+
+
+def answer_to(request: Request, error: Exception) -> Response:
+    """The problem document of whatever went wrong with a request."""
+    match error:
+        case MercerError():
+            return response(error)
+        case HTTPException():
+            return _http_exception(request, error)
+        case RequestValidationError():
+            return _bad_parameter(error)
+        case ClientDisconnect():
+            return Response(status_code=HTTPStatus.BAD_REQUEST)  # which nobody reads
+        case _:
+            return _unexpected(request, error)
 
 
 def response(error: MercerError) -> Response:
@@ -57,14 +74,8 @@ def _document(problem: dict[str, Any], headers: dict[str, str]) -> Response:
     return Response(json.dumps(problem), problem["status"], headers, media_type=MEDIA_TYPE)
 
 
-async def _mercer_error(request: Request, error: Exception) -> Response:
-    assert isinstance(error, MercerError)
-    return response(error)
-
-
-async def _http_exception(request: Request, error: Exception) -> Response:
+def _http_exception(request: Request, error: HTTPException) -> Response:
     """Starlette's own: an unknown address, a method that the address has not."""
-    assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.NOT_FOUND:
         return response(NotFound(f"expected an address of GET /openapi.json, got {request.url.path[:80]}"))
     headers = dict(error.headers or {})
@@ -76,14 +87,13 @@ async def _http_exception(request: Request, error: Exception) -> Response:
     return _document({"type": "about:blank", "title": title, "status": error.status_code, "detail": detail}, headers)
 
 
-async def _bad_parameter(request: Request, error: Exception) -> Response:
+def _bad_parameter(error: RequestValidationError) -> Response:
     """FastAPI's own: a parameter of the query that does not fit; it reads no bodies here."""
-    assert isinstance(error, RequestValidationError)
     faults = [f"{'.'.join(str(step) for step in fault['loc'][1:])}: {fault['msg']}" for fault in error.errors()]
     return response(InvalidRequest(f"a parameter of the address is not valid: {'; '.join(faults)[:500]}"))
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
+def _unexpected(request: Request, error: Exception) -> Response:
     incident = uuid4().hex[:12]
     logger.error("incident %s: %s %s", incident, request.method, request.url.path, exc_info=error)
     return response(MercerError(f"The service failed unexpectedly; its log has the reason as incident {incident}."))

@@ -15,13 +15,12 @@ from broker.records import Record
 from mercer.arrays import to_npy
 from mercer.errors import FieldError, MercerError, NoResult, NotFinished
 from mercer.jobs import State
-from service.bodies import MAX_JSON_BYTES
+from service.bodies import MAX_JSON_BYTES, read_model
 from service.byte_responses import NPY, not_modified, npy_file
 from service.documented import body_of, content, problems
 from service.headers import choose
 from service.jobs import Ids, known, known_all
 from service.parts import Parts, PartsDep
-from service.raw import RawRoute, read_model
 from service.records import StoredResult, done, stored_of
 from service.result_json import pieces_of_json
 from store.results import Results
@@ -33,7 +32,7 @@ PIECE_BYTES = 2**20
 """Sent at a time: each costs a hop to a thread, about 0.1 ms."""
 
 router = APIRouter(prefix="/v1", tags=["results"])
-raw = APIRouter(prefix="/v1", tags=["results"], route_class=RawRoute)
+front = APIRouter(prefix="/v1", tags=["results"])
 
 
 @router.get(
@@ -59,7 +58,7 @@ async def show_result(job_id: str, request: Request, parts: PartsDep) -> Respons
     return StreamingResponse(pieces_of_json(stored, rows), 200, headers, media_type=JSON)
 
 
-@raw.post(
+@front.post(
     "/jobs/results",
     response_class=Response,
     responses={

@@ -45,3 +45,11 @@ def test_a_wrong_setting_ends_the_process_with_a_clear_message():
     assert ended.stderr.startswith("MERCER_HOST: ")
     assert "no API keys yet" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_without_redis_the_process_ends_with_a_clear_message(tmp_path):
+    environment = os.environ | {"MERCER_REDIS_URL": f"unix://{tmp_path}/none.sock", "MERCER_DATA_DIR": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-m", "service"], env=environment, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "the queue does not answer" in ended.stderr
+    assert "Traceback" not in ended.stderr
