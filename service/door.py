@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import islice
 from typing import NamedTuple
 
 from broker.records import Admitted, Submission
@@ -47,31 +48,19 @@ class Door:
 
     async def _admit(self, together: list[_Waiting]) -> None:
         try:
-            admitted = await self._broker.admit([one for waiting in together for one in waiting.submissions])
-        except (IdempotencyConflict, QueueFull) as error:
-            await self._admit_each(together, error)
+            admitted = iter(await self._broker.admit([one for waiting in together for one in waiting.submissions]))
         except Exception as error:  # noqa: BLE001 - whoever waits is told, whatever it is
-            _refuse(together, error)
-        else:
-            start = 0
-            for waiting in together:
-                stop = start + len(waiting.submissions)
-                _answer(waiting, admitted[start:stop])
-                start = stop
-
-    async def _admit_each(self, together: list[_Waiting], error: Exception) -> None:
-        """One of them was refused, and so all: find which."""
-        if len(together) == 1:
-            _refuse(together, error)
+            await self._refused(together, error)
             return
-        for index, waiting in enumerate(together):
-            try:
-                _answer(waiting, await self._broker.admit(waiting.submissions))
-            except IdempotencyConflict as refusal:
-                _refuse([waiting], refusal)
-            except Exception as refusal:  # noqa: BLE001 - whoever waits is told, whatever it is
-                _refuse(together[index:], refusal)
-                return
+        for waiting in together:
+            _answer(waiting, list(islice(admitted, len(waiting.submissions))))
+
+    async def _refused(self, together: list[_Waiting], error: Exception) -> None:
+        """One of them was refused, and so all: then each for itself, in one round trip."""
+        if len(together) > 1 and isinstance(error, IdempotencyConflict | QueueFull):
+            await asyncio.gather(*(self._admit([waiting]) for waiting in together))
+        else:
+            _refuse(together, error)
 
 
 def _answer(waiting: _Waiting, admitted: list[Admitted]) -> None:

@@ -163,6 +163,25 @@ async def test_as_many_of_a_moments_submissions_as_fit_are_queued(client):
     assert sorted(answer.status_code for answer in answers) == [202] * 20 + [429] * 10
 
 
+async def test_a_submission_too_large_for_the_queue_harms_no_other_of_the_same_moment(client):
+    several, *single = await asyncio.gather(
+        client.post("/v1/jobs", json={"jobs": [SPEC] * 21}), *(client.post("/v1/jobs", json=SPEC) for _ in range(4))
+    )
+    assert several.status_code == 429
+    assert [answer.status_code for answer in single] == [202] * 4
+
+
+async def test_a_full_queue_still_answers_with_the_job_of_a_known_key(client):
+    headers = {"idempotency-key": "one"}
+    first = await client.post("/v1/jobs", json=SPEC, headers=headers)
+    await client.post("/v1/jobs", json={"jobs": [SPEC] * 19})
+    new, again = await asyncio.gather(
+        client.post("/v1/jobs", json=SPEC), client.post("/v1/jobs", json=SPEC, headers=headers)
+    )
+    assert (new.status_code, again.status_code) == (429, 202)
+    assert again.json()["id"] == first.json()["id"]
+
+
 async def test_an_unknown_data_set_is_named(client):
     answer = await client.post("/v1/jobs", json=SPEC | {"x": {"dataset": "sha256:" + "0" * 64}})
     assert_problem(answer, 422, "invalid-spec", "/x", "PUT it to /v1/datasets/sha256:000")
