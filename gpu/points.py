@@ -39,6 +39,10 @@ class Stack:
         """Only these columns, in this order."""
         return self if dimensions is None else Stack(np.ascontiguousarray(self.values[:, dimensions]), self.sizes)
 
+    def without_values(self) -> Stack:
+        """The sizes alone, so that the points' memory can go."""
+        return Stack(np.empty((0, 0)), self.sizes)
+
     def with_values(self, values: Floats) -> Stack:
         """Other values for the same jobs."""
         return Stack(values, self.sizes)

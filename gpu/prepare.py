@@ -1,10 +1,10 @@
-"""Kernel expressions on points, made into the programs that both devices compute."""
+"""Kernel expressions on points, made into what the devices compute: batches of like programs, or single programs."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,9 @@ from mercer.kernels import Family, KernelFunction, Polynomial, Power, Product, S
 MAX_SINGLE_DEGREE = 8
 """A product of more factors multiplies float32's rounding errors beyond what is promised: it is made in float64."""
 
+TOGETHER = 256
+"""Requests that are prepared together: enough to hide the cost of a call, few enough to stay in the cache."""
+
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 ONE_LEAF = (Instruction(Op.LEAF),)
 
@@ -31,123 +34,147 @@ class Request(NamedTuple):
     y: Floats | None
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Programs of one structure and precision, their points one after another."""
+
+    indices: list[int]
+    """Which of the requests they are."""
+    x: Stack
+    """Without values."""
+    y: Stack | None
+    leaves: tuple[Prepared, ...]
+    codes: Sequence[tuple[Instruction, ...]]
+    """One for each program, equal but for their numbers."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the arithmetic."""
+        return self.leaves[0].u.dtype
+
+    @property
+    def columns(self) -> Stack:
+        """y, or x where y is absent."""
+        return self.y or self.x
+
+    def normalised(self, rows: Floats, columns: Floats) -> Batch:
+        """K[i, j] / sqrt(rows_i columns_j); 0 where a k(x, x) is not positive.
+
+        Args:
+            rows: k(x_i, x_i) of all programs, one after another.
+            columns: k(y_j, y_j); the same object as rows where y is absent.
+        """
+        p = _inverse_root(rows).astype(self.dtype)
+        q = p if columns is rows else _inverse_root(columns).astype(self.dtype)
+        u = np.empty((len(p), 0), self.dtype)
+        v = u if self.y is None else np.empty((len(q), 0), self.dtype)
+        n = len(self.indices)
+        factor = Prepared(Base.NONE, [Function.AFFINE] * n, u, v, np.zeros(n), np.ones(n), p=p, q=q)
+        last = (Instruction(Op.LEAF, len(self.leaves)), Instruction(Op.MULTIPLY))
+        return replace(self, leaves=(*self.leaves, factor), codes=[(*code, *last) for code in self.codes])
+
+    def programs(self) -> list[Program]:
+        """Each by itself; their points are views."""
+        by_leaf = [_leaves(leaf, self.x, self.columns) for leaf in self.leaves]
+        return [
+            Program(leaves, code, self.y is None)
+            for leaves, code in zip(zip(*by_leaf, strict=True), self.codes, strict=True)
+        ]
+
+
 def program(kernel: KernelFunction, x: Floats, y: Floats | None, dtype: np.dtype[Any]) -> Program:
     """The program of one matrix, for a result of this dtype; in float64 where float32 would lose digits.
 
     Raises:
         InvalidSpec: the points are too many lengthscales apart for float64.
     """
-    return programs([Request(kernel, x, y)], dtype)[0]
+    return batches([Request(kernel, x, y)], dtype)[0].programs()[0]
 
 
-def programs(requests: Sequence[Request], dtype: np.dtype[Any]) -> list[Program]:
-    """The programs of many matrices; alike ones are prepared together, with the same result as one by one.
+def batches(requests: Sequence[Request], dtype: np.dtype[Any]) -> list[Batch]:
+    """Like requests together, prepared for results of this dtype; each is prepared as it would be by itself.
 
     Raises:
         InvalidSpec: the points are too many lengthscales apart for float64.
     """
     alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-    leaves = [tuple(request.kernel.leaves()) for request in requests]
     for index, (kernel, x, y) in enumerate(requests):
         precision = DOUBLE if dtype == DOUBLE or degree(kernel) > MAX_SINGLE_DEGREE else SINGLE
-        forms = tuple((leaf.family, leaf.active_dimensions) for leaf in leaves[index])
-        alike[precision, x.shape[1], y is None, forms].append(index)
-    out: list[Any] = [None] * len(requests)
-    for (precision, *_), indices in alike.items():
-        made = _together([requests[i] for i in indices], [leaves[i] for i in indices], precision)
-        for index, one in zip(indices, made, strict=True):
-            out[index] = one
-    return out
-
-
-def normalised(program: Program, rows: Floats, columns: Floats) -> Program:
-    """The program of K[i, j] / sqrt(rows_i columns_j); 0 where a k(x, x) is not positive.
-
-    Args:
-        program: Of K.
-        rows: k(x_i, x_i), shape (n,).
-        columns: k(y_j, y_j), shape (m,).
-    """
-    dtype = program.leaves[0].u.dtype
-    p = _inverse_root(rows).astype(dtype)
-    q = p if rows is columns else _inverse_root(columns).astype(dtype)
-    u = np.empty((len(p), 0), dtype)
-    v = u if program.symmetric else np.empty((len(q), 0), dtype)
-    factors = Leaf(Base.NONE, Function.AFFINE, u, v, a=0.0, c=1.0, p=p, q=q)
-    code = (*program.code, Instruction(Op.LEAF, len(program.leaves)), Instruction(Op.MULTIPLY))
-    return replace(program, leaves=(*program.leaves, factors), code=code)
+        alike[precision, x.shape[1], y is None, *_form(kernel)].append(index)
+    return [
+        batch
+        for (precision, *_), indices in alike.items()
+        for start in range(0, len(indices), TOGETHER)
+        for batch in _together(requests, indices[start : start + TOGETHER], precision)
+    ]
 
 
 def degree(kernel: KernelFunction) -> int:
     """How many values of families, or of x . y, are multiplied."""
     match kernel:
+        case Polynomial():
+            return kernel.degree
+        case Family():
+            return 1
         case Sum():
             return max(degree(term) for term in kernel.terms)
         case Product():
             return sum(degree(factor) for factor in kernel.factors)
-        case Scale():
-            return degree(kernel.kernel)
         case Power():
             return kernel.exponent * degree(kernel.kernel)
-        case Polynomial():
-            return kernel.degree
-        case _:
-            return 1
+        case Scale():
+            return degree(kernel.kernel)
+    raise TypeError(f"no degree of {type(kernel).__name__}")
 
 
-def _together(requests: Sequence[Request], leaves: Sequence[tuple[Family, ...]], dtype: np.dtype[Any]) -> list[Program]:
-    """Of requests that have the same families and widths."""
-    x = Stack.of([request.x for request in requests])
-    ys = [request.y for request in requests if request.y is not None]
+def _form(kernel: KernelFunction) -> Sequence[object]:
+    """Equal for kernels that differ in numbers alone."""
+    if isinstance(kernel, Family):
+        return (kernel.family, kernel.active_dimensions)
+    return (kernel.structure(), *(leaf.active_dimensions for leaf in kernel.leaves()))
+
+
+def _together(requests: Sequence[Request], indices: list[int], dtype: np.dtype[Any]) -> Iterator[Batch]:
+    """Batches of requests of one form: usually one, but two where some of them need float64."""
+    chosen = [requests[index] for index in indices]
+    x = Stack.of([request.x for request in chosen])
+    ys = [request.y for request in chosen if request.y is not None]
     y = Stack.of(ys) if ys else None
-    prepared = [families.prepare(leaf, x, y, dtype) for leaf in zip(*leaves, strict=True)]
-    lossy = np.zeros(len(requests), dtype=bool)
+    kernels = [request.kernel for request in chosen]
+    single = isinstance(kernels[0], Family)
+    leaves: Any = [kernels] if single else zip(*(kernel.leaves() for kernel in kernels), strict=True)
+    prepared = tuple(families.prepare(leaf, x, y, dtype) for leaf in leaves)
+    lossy = np.zeros(len(chosen), dtype=bool)
     for leaf in prepared:
         lossy |= leaf.lossy
-    if dtype == DOUBLE and lossy.any():
+    if not lossy.any():
+        codes = [ONE_LEAF] * len(kernels) if single else [_code(kernel) for kernel in kernels]
+        yield Batch(indices, x.without_values(), y and y.without_values(), prepared, codes)
+        return
+    if dtype == DOUBLE:
         raise InvalidSpec("The points are too many lengthscales apart: expected at most 1e150.")
-    by_leaf = [_leaves(leaf, x, y) for leaf in prepared]
-    programs = [
-        Program(own, _code(request.kernel), request.y is None)
-        for request, own in zip(requests, zip(*by_leaf, strict=True), strict=True)
-    ]
-    again = np.flatnonzero(lossy).tolist()
-    if again:
-        doubles = _together([requests[i] for i in again], [leaves[i] for i in again], DOUBLE)
-        for index, double in zip(again, doubles, strict=True):
-            programs[index] = double
-    return programs
+    kept = [index for index, lost in zip(indices, lossy.tolist(), strict=True) if not lost]
+    if kept:
+        yield from _together(requests, kept, dtype)
+    yield from _together(requests, [index for index in indices if index not in set(kept)], DOUBLE)
 
 
-def _leaves(prepared: Prepared, x: Stack, y: Stack | None) -> Iterator[Leaf]:
-    """The leaf of each job."""
-    columns = y or x
+def _leaves(prepared: Prepared, x: Stack, y: Stack) -> Iterator[Leaf]:
+    """The leaf of each program."""
     us = x.split(prepared.u)
-    vs = us if prepared.v is prepared.u else columns.split(prepared.v)
+    vs = us if prepared.v is prepared.u else y.split(prepared.v)
     nothing = [None] * len(us)
     ps = nothing if prepared.p is None else x.split(prepared.p)
-    qs = nothing if prepared.q is None else columns.split(prepared.q)
+    qs = nothing if prepared.q is None else y.split(prepared.q)
     weights, tables = prepared.weights or nothing, prepared.tables or nothing
     a, c = np.asarray(prepared.a).tolist(), np.asarray(prepared.c).tolist()
-    base = prepared.base
-    for index, function in enumerate(prepared.functions):
-        yield Leaf(
-            base,
-            function,
-            us[index],
-            vs[index],
-            a[index],
-            c[index],
-            weights[index],
-            ps[index],
-            qs[index],
-            tables[index],
-        )
+    parts = zip(prepared.functions, us, vs, a, c, weights, ps, qs, tables, strict=True)
+    return (Leaf(prepared.base, *part) for part in parts)
 
 
 def _code(kernel: KernelFunction) -> tuple[Instruction, ...]:
     """The expression in postfix order; its leaves are numbered from left to right."""
-    return ONE_LEAF if isinstance(kernel, Family) else tuple(_postfix(kernel, iter(range(10**9))))
+    return tuple(_postfix(kernel, iter(range(10**9))))
 
 
 def _postfix(kernel: KernelFunction, numbers: Iterator[int]) -> Iterator[Instruction]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,9 @@ def warm(device: Device) -> None:
         x = np.linspace(0.0, 1.0, 12).reshape(6, 2)
         for answer in gram.run([Task(spec, {"x": x})], device):
             answer.array()
+    # What was made until now stays until the end: the collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
 
 
 def _specs(device: Device) -> list[Gram]:

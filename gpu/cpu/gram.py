@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 from queue import SimpleQueue
-from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
@@ -16,7 +15,8 @@ from gpu.cpu.expansion import Expansion, expansions, tile
 from gpu.cpu.packing import NO_PRODUCTS, PART, Packed, Records, pack
 from gpu.cpu.plan import ENTRY_WORK, Part, Plan, plan
 from gpu.device import Device
-from gpu.leaves import Floats, Program
+from gpu.leaves import Floats
+from gpu.prepare import Batch
 
 SERIAL_WORK = 200_000
 """Entries times dimensions; a batch of less is done before another thread has woken."""
@@ -24,20 +24,37 @@ SHARES = 4
 """Parts of a batch for each thread, so that none waits long for another."""
 
 
-def evaluate(programs: Sequence[Program], dtype: np.dtype[Any], device: Device) -> list[Floats]:
-    """The matrices, shape (n, m) each; one buffer holds all of a precision."""
-    return _by_precision(programs, dtype, partial(_matrices, device=device))
+def evaluate(batches: Sequence[Batch], device: Device) -> list[Floats]:
+    """The matrices of batches of one precision, shape (n, m) each, program by program."""
+    packed = pack(batches)
+    parts = _whole(packed)
+    sizes = packed.tasks["n"] * packed.tasks["m"]
+    out = device.buffer.take(int(sizes.sum()), packed.points.dtype)
+    work = sizes * np.add.reduceat(packed.leaves["k"] + ENTRY_WORK, packed.tasks["leaf"])
+    bounds = _shares(work, device.n_threads * SHARES if work.sum() > SERIAL_WORK else 1)
+    tile = NO_PRODUCTS[out.dtype]
+    _run([partial(strips.compute, packed, tile, parts, first, last, out) for first, last in pairwise(bounds)], device)
+    return [
+        matrix.reshape(-1, columns)
+        for matrix, columns in zip(_split(out, sizes), packed.tasks["m"].tolist(), strict=True)
+    ]
 
 
-def diagonals(programs: Sequence[Program], dtype: np.dtype[Any]) -> list[Floats]:
-    """k(x_i, x_i), shape (n,) each, of symmetric programs."""
-    return _by_precision(programs, dtype, _diagonals)
+def diagonals(batches: Sequence[Batch]) -> list[Floats]:
+    """k(x_i, x_i), shape (n,) each, of batches of one precision without y."""
+    packed = pack(batches)
+    sizes = packed.tasks["n"]
+    parts = _split(np.empty(int(sizes.sum()), packed.points.dtype), sizes)
+    for index, part in enumerate(parts):
+        strips.diagonal(packed, index, part)
+    return parts
 
 
-def panels(program: Program, dtype: np.dtype[Any], rows: int, device: Device) -> Iterator[Floats]:
-    """The matrix as blocks of at most so many rows, in order; each is overwritten by the next."""
+def panels(batch: Batch, rows: int, device: Device) -> Iterator[Floats]:
+    """The matrix of a batch of one program as blocks of at most so many rows; each is overwritten by the next."""
+    (program,) = batch.programs()
     cut = plan(program, rows)
-    packed = pack([program])
+    packed = pack([batch])
     expanded = expansions(program)
     for index, expansion in enumerate(expanded):
         packed.leaves["product"][expansion.leaf] = index
@@ -45,7 +62,7 @@ def panels(program: Program, dtype: np.dtype[Any], rows: int, device: Device) ->
     out = device.buffer.take(cut.panel_rows * cut.m, packed.points.dtype)
     for row, row_end in cut.panels():
         work.panel(row, row_end, out)
-        yield out[: (row_end - row) * cut.m].reshape(-1, cut.m).astype(dtype, copy=False)
+        yield out[: (row_end - row) * cut.m].reshape(-1, cut.m)
 
 
 class _Work:
@@ -84,50 +101,12 @@ class _Work:
         self._workspaces.put(workspace)
 
 
-def _by_precision(
-    programs: Sequence[Program], dtype: np.dtype[Any], compute: Callable[[Sequence[Program]], list[Floats]]
-) -> list[Floats]:
-    """Results in the order of the programs, computed together where their precision is the same."""
-    out: list[Any] = [None] * len(programs)
-    precisions = [program.leaves[0].u.dtype for program in programs]
-    for precision in set(precisions):
-        indices = [index for index, own in enumerate(precisions) if own == precision]
-        for index, result in zip(indices, compute([programs[index] for index in indices]), strict=True):
-            out[index] = result.astype(dtype, copy=False)
-    return out
-
-
-def _matrices(programs: Sequence[Program], device: Device) -> list[Floats]:
-    packed = pack(programs)
-    parts = _whole(packed)
-    sizes = packed.tasks["n"] * packed.tasks["m"]
-    out = device.buffer.take(int(sizes.sum()), packed.points.dtype)
-    work = sizes * np.add.reduceat(packed.leaves["k"] + ENTRY_WORK, packed.tasks["leaf"])
-    bounds = _shares(work, device.n_threads * SHARES if work.sum() > SERIAL_WORK else 1)
-    tile = NO_PRODUCTS[out.dtype]
-    _run([partial(strips.compute, packed, tile, parts, first, last, out) for first, last in pairwise(bounds)], device)
-    return [
-        matrix.reshape(-1, columns)
-        for matrix, columns in zip(_split(out, sizes), packed.tasks["m"].tolist(), strict=True)
-    ]
-
-
 def _whole(packed: Packed) -> Records:
     """Every matrix as one part, one after another."""
     n, m = packed.tasks["n"], packed.tasks["m"]
     parts = np.zeros(len(n), PART)
     parts["task"], parts["row_end"], parts["column_end"], parts["stride"] = np.arange(len(n)), n, m, m
     parts["out"] = np.cumsum(n * m) - n * m
-    return parts
-
-
-def _diagonals(programs: Sequence[Program]) -> list[Floats]:
-    packed = pack(programs)
-    sizes = packed.tasks["n"]
-    out = np.empty(int(sizes.sum()), packed.points.dtype)
-    parts = _split(out, sizes)
-    for index, part in enumerate(parts):
-        strips.diagonal(packed, index, part)
     return parts
 
 

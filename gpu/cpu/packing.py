@@ -10,7 +10,9 @@ import numpy as np
 
 from gpu.cpu.accumulate import BLOCK_BYTES
 from gpu.cpu.jit import outer
-from gpu.leaves import Floats, Leaf, Op, Program
+from gpu.families import Prepared
+from gpu.leaves import Floats, Instruction, Op
+from gpu.prepare import DOUBLE, SINGLE, Batch
 
 Records = np.ndarray[Any, Any]
 
@@ -65,52 +67,71 @@ def _no_products(dtype: np.dtype[Any]) -> Tile:
     return Tile(np.empty((0, 0, 0), dtype), np.empty((0, 0), dtype), np.empty((0, 0), dtype), np.empty(0, dtype), 0, 0)
 
 
-NO_PRODUCTS = {dtype: _no_products(dtype) for dtype in (np.dtype(np.float32), np.dtype(np.float64))}
+NO_PRODUCTS = {dtype: _no_products(dtype) for dtype in (SINGLE, DOUBLE)}
 
 
-def pack(programs: Sequence[Program]) -> Packed:
-    """Copy programs, all of one precision, into flat arrays."""
-    dtype = programs[0].leaves[0].u.dtype
-    points, tables = _Pool(dtype), _Pool(np.dtype(np.float64))
-    leaves = np.array([_leaf(leaf, points, tables) for program in programs for leaf in program.leaves], LEAF)
-    steps = np.array([(step.op, step.index, step.value) for program in programs for step in program.code], STEP)
-    tasks = _tasks(programs)
-    m = np.repeat(tasks["m"], [len(program.leaves) for program in programs])
+def pack(batches: Sequence[Batch]) -> Packed:
+    """Copy batches, all of one precision, into flat arrays; their programs in order."""
+    dtype = batches[0].dtype
+    points, tables = _Pool(dtype), _Pool(DOUBLE)
+    leaves = np.concatenate([_leaves(batch, points, tables) for batch in batches])
+    codes = [code for batch in batches for code in batch.codes]
+    steps = np.array([(step.op, step.index, step.value) for code in codes for step in code], STEP)
+    tasks = _tasks(batches, codes)
+    m = np.repeat(tasks["m"], np.concatenate([[len(batch.leaves)] * len(batch.codes) for batch in batches]))
     block = BLOCK_BYTES // dtype.itemsize
     sizes = -(-m // block) * block * leaves["k"]
     leaves["columns"] = np.cumsum(sizes) - sizes
     columns = np.empty(int(sizes.sum()), dtype)
-    packed = Packed(tasks, leaves, steps, points.array(), columns, tables.array(), max(map(_depth, programs)))
+    depth = max(_depth(batch.codes[0]) for batch in batches)
+    packed = Packed(tasks, leaves, steps, points.array(), columns, tables.array(), depth)
     pack_columns(packed.points, leaves, m, block, columns)
     return packed
 
 
-def _tasks(programs: Sequence[Program]) -> Records:
+def _tasks(batches: Sequence[Batch], codes: Sequence[tuple[Instruction, ...]]) -> Records:
     """The records of the programs themselves."""
-    tasks = np.empty(len(programs), TASK)
-    tasks["n"] = [len(program.leaves[0].u) for program in programs]
-    tasks["m"] = [len(program.leaves[0].v) for program in programs]
-    tasks["symmetric"] = [program.symmetric for program in programs]
-    leaves, steps = [len(program.leaves) for program in programs], [len(program.code) for program in programs]
+    tasks = np.empty(len(codes), TASK)
+    tasks["n"] = np.concatenate([batch.x.sizes for batch in batches])
+    tasks["m"] = np.concatenate([batch.columns.sizes for batch in batches])
+    tasks["symmetric"] = np.concatenate([[batch.y is None] * len(batch.codes) for batch in batches])
+    leaves = np.concatenate([[len(batch.leaves)] * len(batch.codes) for batch in batches])
     tasks["leaf"] = np.cumsum(leaves) - leaves
+    steps = [len(code) for code in codes]
     tasks["step_end"] = np.cumsum(steps)
     tasks["step"] = tasks["step_end"] - steps
     return tasks
 
 
-def _depth(program: Program) -> int:
+def _depth(code: Sequence[Instruction]) -> int:
     """How many values are on the stack at once."""
-    if len(program.leaves) == 1:
-        return 1
     change = {Op.LEAF: 1, Op.ADD: -1, Op.MULTIPLY: -1}
-    return max(accumulate(change.get(step.op, 0) for step in program.code))
+    return max(accumulate(change.get(step.op, 0) for step in code))
 
 
-def _leaf(leaf: Leaf, points: _Pool, tables: _Pool) -> tuple[float, ...]:
-    u = points.add(leaf.u)
-    v = u if leaf.v is leaf.u else points.add(leaf.v)
-    others = (points.add(leaf.weights), points.add(leaf.p), points.add(leaf.q), tables.add(leaf.table))
-    return (leaf.base, leaf.function, leaf.u.shape[1], -1, u, v, *others, -1, leaf.a, leaf.c)
+def _leaves(batch: Batch, points: _Pool, tables: _Pool) -> Records:
+    """The records of all leaves of a batch, program by program."""
+    records = np.empty((len(batch.codes), len(batch.leaves)), LEAF)
+    for index, leaf in enumerate(batch.leaves):
+        _fill(records[:, index], leaf, batch, points, tables)
+    return records.reshape(-1)
+
+
+def _fill(record: Records, leaf: Prepared, batch: Batch, points: _Pool, tables: _Pool) -> None:
+    """The records of one leaf of every program."""
+    x, y, k = batch.x.starts, batch.columns.starts, leaf.u.shape[1]
+    record["base"], record["function"], record["k"] = leaf.base, leaf.functions, k
+    record["a"], record["c"] = leaf.a, leaf.c
+    record["product"] = record["columns"] = -1
+    record["u"] = points.add(leaf.u) + x * k
+    record["v"] = record["u"] if leaf.v is leaf.u else points.add(leaf.v) + y * k
+    record["p"] = -1 if leaf.p is None else points.add(leaf.p) + x
+    record["q"] = -1 if leaf.q is None else points.add(leaf.q) + y
+    record["weights"] = -1 if leaf.weights is None else [points.add(weights) for weights in leaf.weights]
+    if leaf.tables is None:
+        record["table"] = -1
+    else:
+        record["table"] = [-1 if table is None else tables.add_once(table) for table in leaf.tables]
 
 
 class _Pool:
@@ -120,15 +141,20 @@ class _Pool:
         self._dtype = dtype
         self._parts: list[Floats] = []
         self._end = 0
+        self._known: dict[int, int] = {}
 
-    def add(self, array: Floats | None) -> int:
-        """Its offset, or -1 for None."""
-        if array is None:
-            return -1
+    def add(self, array: Floats) -> int:
+        """Its offset."""
         start = self._end
         self._parts.append(array.reshape(-1))
         self._end += array.size
         return start
+
+    def add_once(self, array: Floats) -> int:
+        """Its offset, where the same object may come again."""
+        if id(array) not in self._known:
+            self._known[id(array)] = self.add(array)
+        return self._known[id(array)]
 
     def array(self) -> Floats:
         """All of them; a single one is not copied."""

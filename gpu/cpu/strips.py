@@ -48,8 +48,10 @@ def compute(packed: Packed, tile: Tile, parts: Records, first: int, last: int, o
 @inner
 def _store(s: Floats, rows: int, padded: int, out: Floats, at: int, stride: int, width: int) -> None:
     for r in range(rows):
+        # Slices, because numba makes loops over computed indices slow: any of them might be negative.
+        source, target = s[r * padded : r * padded + width], out[at + r * stride : at + r * stride + width]
         for q in range(width):
-            out[at + r * stride + q] = s[r * padded + q]
+            target[q] = source[q]
 
 
 @inner

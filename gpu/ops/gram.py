@@ -10,13 +10,14 @@ import numpy as np
 
 from gpu.cpu import gram as cpu
 from gpu.device import Device
-from gpu.leaves import Floats, Program
+from gpu.leaves import Floats
 from gpu.ops import formulas
-from gpu.prepare import Request, normalised, programs
+from gpu.prepare import DOUBLE, SINGLE, Batch, Request, batches
 from gpu.task import Answer, Task
 from mercer.specs.gram import SMALL_ENTRIES, TILE_BYTES, Gram
 
-DOUBLE = np.dtype(np.float64)
+NAMES: dict[np.dtype[Any], str] = {SINGLE: "float32", DOUBLE: "float64"}
+DTYPES: dict[str, np.dtype[Any]] = {"float32": SINGLE, "float64": DOUBLE}
 
 
 def reference(spec: Gram, arrays: Mapping[str, Floats]) -> Floats:
@@ -32,159 +33,153 @@ def reference(spec: Gram, arrays: Mapping[str, Floats]) -> Floats:
     return k.diagonal() if spec.diagonal_only else k
 
 
-class Job(NamedTuple):
-    """A task with its program."""
-
-    task: Task
-    spec: Gram
-    program: Program
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the result."""
-        return np.dtype(self.spec.dtype)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Of the matrix."""
-        first = self.program.leaves[0]
-        return len(first.u), len(first.v)
-
-    @property
-    def small(self) -> bool:
-        """Whether it shares a launch."""
-        n, m = self.shape
-        return n * m <= SMALL_ENTRIES and not self.spec.centre
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What to tell the user."""
-        return {
-            "positive_definite": self.spec.kernel.positive_definite,
-            "arithmetic": self.program.leaves[0].u.dtype.name,
-        }
-
-
 def run(tasks: Sequence[Task], device: Device) -> list[Answer]:
     """One answer for each task. Small matrices are computed at once and together, large ones while they are read."""
     answers: list[Any] = [None] * len(tasks)
-    alike: dict[tuple[str, bool], list[int]] = defaultdict(list)
-    jobs = _jobs(tasks)
-    for index, job in enumerate(jobs):
-        if job.spec.diagonal_only or job.small:
-            alike[job.spec.dtype, job.spec.diagonal_only].append(index)
-        else:
-            answers[index] = Answer(job.shape, job.dtype, _large(job, device), job.facts)
-    for (dtype, diagonal), indices in alike.items():
-        chosen = [jobs[index] for index in indices]
-        made = _diagonals(chosen, np.dtype(dtype)) if diagonal else _small(chosen, np.dtype(dtype), device)
-        for index, result in zip(indices, made, strict=True):
-            answers[index] = Answer(result.shape, result.dtype, (result,), jobs[index].facts)
+    alike: dict[Way, list[int]] = defaultdict(list)
+    for index, task in enumerate(tasks):
+        alike[_way(task)].append(index)
+    for way, indices in alike.items():
+        answered = _answers(way, [tasks[index] for index in indices], device)
+        for index, answer in zip(indices, answered, strict=True):
+            answers[index] = answer
     return answers
 
 
-def _jobs(tasks: Sequence[Task]) -> list[Job]:
-    """Each task's program, normalised where that is asked for."""
-    specs = [cast(Gram, task.spec) for task in tasks]
-    requests = [
-        Request(spec.kernel, task.arrays["x"], task.arrays.get("y")) for spec, task in zip(specs, tasks, strict=True)
-    ]
-    made: list[Any] = [None] * len(tasks)
-    for precision in ("float32", "float64"):
-        indices = [index for index, spec in enumerate(specs) if _arithmetic(spec) == precision]
-        for index, program in zip(indices, programs([requests[i] for i in indices], np.dtype(precision)), strict=True):
-            made[index] = _normalised(requests[index], program) if specs[index].normalise else program
-    return [Job(*parts) for parts in zip(tasks, specs, made, strict=True)]
+class Way(NamedTuple):
+    """What tasks that are computed together have in common, beside what `batches` sorts out."""
+
+    dtype: str
+    """Of the result."""
+    normalise: bool
+    diagonal_only: bool
+    small: bool
+    """Whether the matrices are computed at once, together."""
 
 
-def _arithmetic(spec: Gram) -> str:
-    """Centring subtracts what all entries have in common, and with it leading digits: it is done in float64."""
-    return "float64" if spec.centre else spec.dtype
+def _way(task: Task) -> Way:
+    spec = cast(Gram, task.spec)
+    x = task.arrays["x"]
+    entries = len(x) * len(task.arrays.get("y", x))
+    return Way(spec.dtype, spec.normalise, spec.diagonal_only, entries <= SMALL_ENTRIES and not spec.centre)
 
 
-def _normalised(request: Request, program: Program) -> Program:
-    points = [request.x] if request.y is None else [request.x, request.y]
-    own = [program] if request.y is None else programs([Request(request.kernel, x, None) for x in points], DOUBLE)
-    diagonals = cpu.diagonals(own, DOUBLE)
-    return normalised(program, diagonals[0], diagonals[-1])
+def _answers(way: Way, tasks: Sequence[Task], device: Device) -> list[Answer]:
+    """In order."""
+    if not (way.small or way.diagonal_only):
+        return [_large(task, device) for task in tasks]
+    answers: list[Any] = [None] * len(tasks)
+    made = _prepared(way.normalise, tasks, DTYPES[way.dtype])
+    for precision in {batch.dtype for batch in made}:
+        chosen = [batch for batch in made if batch.dtype == precision]
+        results = cpu.diagonals(chosen) if way.diagonal_only else _evaluate(chosen, DTYPES[way.dtype], device)
+        indices = [index for batch in chosen for index in batch.indices]
+        for index, result in zip(indices, results, strict=True):
+            task = tasks[index]
+            if way.normalise and "y" not in task.arrays:
+                _set_to_one(result if way.diagonal_only else result.diagonal())
+            block = result.astype(DTYPES[way.dtype], copy=False)
+            answers[index] = Answer(block.shape, block.dtype, (block,), _facts(task, precision))
+    return answers
 
 
-def _small(jobs: Sequence[Job], dtype: np.dtype[Any], device: Device) -> list[Floats]:
-    matrices = _evaluate([job.program for job in jobs], dtype, device)
-    for job, matrix in zip(jobs, matrices, strict=True):
-        if job.spec.normalise:
-            _set_unit_diagonal(job, matrix, 0)
-    return matrices
+def _facts(task: Task, precision: np.dtype[Any]) -> dict[str, Any]:
+    """What to tell the user."""
+    return {"positive_definite": cast(Gram, task.spec).kernel.positive_definite, "arithmetic": NAMES[precision]}
 
 
-def _diagonals(jobs: Sequence[Job], dtype: np.dtype[Any]) -> list[Floats]:
-    diagonals = cpu.diagonals([job.program for job in jobs], dtype)
-    for job, diagonal in zip(jobs, diagonals, strict=True):
-        if job.spec.normalise:
-            diagonal[diagonal != 0] = 1
-    return diagonals
+def _prepared(normalise: bool, tasks: Sequence[Task], dtype: np.dtype[Any]) -> list[Batch]:
+    requests = [Request(cast(Gram, task.spec).kernel, task.arrays["x"], task.arrays.get("y")) for task in tasks]
+    made = batches(requests, dtype)
+    return [_normalised(batch, requests) for batch in made] if normalise else made
 
 
-def _large(job: Job, device: Device) -> Iterator[Floats]:
+def _normalised(batch: Batch, requests: Sequence[Request]) -> Batch:
+    """The batch of K[i, j] / sqrt(k(x_i, x_i) k(y_j, y_j))."""
+    if batch.y is None:
+        rows = np.concatenate(cpu.diagonals([batch]))
+        return batch.normalised(rows, rows)
+    chosen = [requests[index] for index in batch.indices]
+    rows, columns = (
+        _diagonal_of([Request(request.kernel, points, None) for request, points in zip(chosen, sides, strict=True)])
+        for sides in ([request.x for request in chosen], [request.y for request in chosen if request.y is not None])
+    )
+    return batch.normalised(rows, columns)
+
+
+def _diagonal_of(requests: Sequence[Request]) -> Floats:
+    """k(x_i, x_i) of all requests, one after another."""
+    made = batches(requests, DOUBLE)
+    parts = dict(zip([index for batch in made for index in batch.indices], cpu.diagonals(made), strict=True))
+    return np.concatenate([parts[index] for index in range(len(requests))])
+
+
+def _set_to_one(diagonal: Floats) -> None:
+    """Of a normalised K(x, x): exactly 1, or 0."""
+    diagonal.flags.writeable = True
+    diagonal[diagonal != 0] = 1
+
+
+def _large(task: Task, device: Device) -> Answer:
     """The matrix by panels of rows."""
-    if job.spec.centre:
-        yield from _centred(job, device)
-        return
-    n = job.shape[0]
-    for start, block in _panels(job, job.dtype, device):
+    spec = cast(Gram, task.spec)
+    # Centring subtracts what all entries have in common, and with it leading digits: it is done in float64.
+    (batch,) = _prepared(spec.normalise, [task], DOUBLE if spec.centre else DTYPES[spec.dtype])
+    shape = (int(batch.x.sizes[0]), int(batch.columns.sizes[0]))
+    blocks = (_centred if spec.centre else _panels)(batch, task, device)
+    return Answer(shape, DTYPES[spec.dtype], blocks, _facts(task, batch.dtype))
+
+
+def _panels(batch: Batch, task: Task, device: Device) -> Iterator[Floats]:
+    """Blocks of rows; each is overwritten by the next."""
+    n, start = int(batch.x.sizes[0]), 0
+    for block in _raw_panels(batch, cast(Gram, task.spec), DTYPES[cast(Gram, task.spec).dtype], device):
         yield block
-        job.task.report((start + len(block)) / n)
+        start += len(block)
+        task.report(start / n)
 
 
-def _centred(job: Job, device: Device) -> Iterator[Floats]:
+def _centred(batch: Batch, task: Task, device: Device) -> Iterator[Floats]:
     """H K H, in float64: the means of the rows, then each panel again without them."""
-    n = job.shape[0]
-    means = np.empty(n)
-    panels = _panels(job, DOUBLE, device)
-    for start, block in panels:
+    spec, n = cast(Gram, task.spec), int(batch.x.sizes[0])
+    means, start = np.empty(n), 0
+    for block in _raw_panels(batch, spec, DOUBLE, device):
         means[start : start + len(block)] = block.mean(axis=1)
-        if len(block) == n:
-            panels = iter([(0, block)])
-            break
-        job.task.report((start + len(block)) / (2 * n))
-    else:
-        panels = _panels(job, DOUBLE, device)
-    for start, block in panels:
-        end = start + len(block)
-        block -= means[start:end, None] + means
-        block += means.mean()
-        yield block.astype(job.dtype, copy=False)
-        job.task.report((n + end) / (2 * n))
-
-
-def _panels(job: Job, dtype: np.dtype[Any], device: Device) -> Iterator[tuple[int, Floats]]:
-    """First row and rows of each panel; overwritten by the next."""
-    rows = max(1, TILE_BYTES // (job.shape[1] * job.program.leaves[0].u.itemsize))
+        start += len(block)
+        task.report(start / (2 * n))
+    panels = [block] if len(block) == n else _raw_panels(batch, spec, DOUBLE, device)
     start = 0
-    for block in _engine_panels(job.program, dtype, min(rows, job.shape[0]), device):
-        _set_unit_diagonal(job, block, start)
-        yield start, block
+    for block in panels:
+        block -= means[start : start + len(block), None] + means
+        block += means.mean()
+        yield block.astype(DTYPES[spec.dtype], copy=False)
+        start += len(block)
+        task.report((n + start) / (2 * n))
+
+
+def _raw_panels(batch: Batch, spec: Gram, dtype: np.dtype[Any], device: Device) -> Iterator[Floats]:
+    """Blocks of rows before any centring."""
+    rows, columns = int(batch.x.sizes[0]), int(batch.columns.sizes[0])
+    height = min(rows, max(1, TILE_BYTES // (columns * batch.dtype.itemsize)))
+    start = 0
+    for block in _blocks(batch, dtype, height, device):
+        if spec.normalise and batch.y is None:
+            _set_to_one(block[:, start : start + len(block)].diagonal())
+        yield block.astype(dtype, copy=False)
         start += len(block)
 
 
-def _set_unit_diagonal(job: Job, block: Floats, start: int) -> None:
-    """A normalised K(x, x) has exactly 1 on its diagonal, or 0."""
-    if job.spec.normalise and job.program.symmetric:
-        diagonal = np.einsum("ii->i", block[:, start : start + len(block)])
-        diagonal[diagonal != 0] = 1
-
-
-def _engine_panels(program: Program, dtype: np.dtype[Any], rows: int, device: Device) -> Iterator[Floats]:
+def _blocks(batch: Batch, dtype: np.dtype[Any], rows: int, device: Device) -> Iterator[Floats]:
     if device.is_cuda:
         from gpu.cuda import gram as cuda  # needs CuPy
 
-        return cuda.panels(program, dtype, rows)
-    return cpu.panels(program, dtype, rows, device)
+        return cuda.panels(batch.programs()[0], dtype, rows)
+    return cpu.panels(batch, rows, device)
 
 
-def _evaluate(programs: Sequence[Program], dtype: np.dtype[Any], device: Device) -> list[Floats]:
+def _evaluate(batches: Sequence[Batch], dtype: np.dtype[Any], device: Device) -> list[Floats]:
     if device.is_cuda:
         from gpu.cuda import gram as cuda  # needs CuPy
 
-        return cuda.evaluate(programs, dtype)
-    return cpu.evaluate(programs, dtype, device)
+        return cuda.evaluate([program for batch in batches for program in batch.programs()], dtype)
+    return cpu.evaluate(batches, device)
