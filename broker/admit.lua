@@ -1,9 +1,10 @@
 #!lua
 -- Queues many jobs, all or none; a job or an idempotency key that is known already is answered, not queued again.
--- ARGV: max_queued, idempotency_ttl_s, then for each job: id, kind, batch, spec, print, bytes, flops, alone, key
+-- ARGV: max_queued, idempotency_ttl_s, then for each job: id, kind, batch, spec, print, bytes, flops, alone, key,
+-- traceparent
 -- Answers {'ok', now, jobs that waited before, answer ...} or {'conflict', number of the job} or {'full', queued, done per second}
 -- The answer for a job: 0 when it was queued now, 1 when it is known already, or the earlier id of its key.
-local STRIDE = 9
+local STRIDE = 10
 local max_queued, ttl_s = tonumber(ARGV[1]), ARGV[2]
 local now = now_ms()
 local answer, fresh, keyed = {'ok', now, 0}, {}, {}
@@ -52,6 +53,7 @@ for n, i in ipairs(fresh) do
     'kind', ARGV[i + 1], 'batch', batch, 'spec', ARGV[i + 3], 'print', ARGV[i + 4], 'bytes', ARGV[i + 5],
     'flops', ARGV[i + 6])
   if ARGV[i + 7] == '1' then redis.call('HSET', job_key(id), 'alone', 1) end
+  if ARGV[i + 9] ~= '' then redis.call('HSET', job_key(id), 'trace', ARGV[i + 9]) end
   if key ~= '' then redis.call('SET', TAG .. 'idempotency:' .. key, id, 'EX', ttl_s) end
   redis.call('XADD', TAG .. 'index', '*', 'i', id)
 end

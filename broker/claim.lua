@@ -1,23 +1,25 @@
 #!lua flags=allow-oom
 -- Takes a batch of jobs under a new lease, from the batch key whose oldest job has waited longest.
 -- ARGV: lease, worker, device, max_jobs, max_bytes, max_flops, lease_ms, linger_ms
--- Answers {batch, id, kind, spec, attempt, made, id, ...}; or ms to linger; or nothing when there is no work
+-- Answers {batch, now, id, kind, spec, attempt, made, traceparent, id, ...}; or ms to linger; or nothing when there is
+-- no work
 local lease, worker, device = ARGV[1], ARGV[2], ARGV[3]
 local max_jobs, max_bytes, max_flops = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local linger_ms = tonumber(ARGV[8])
 local now = now_ms()
 
 local function append(answer, id, job)
-  for _, value in ipairs({id, job[1], job[2], tonumber(job[3]), tonumber(job[4])}) do answer[#answer + 1] = value end
+  local fields = {id, job[1], job[2], tonumber(job[3]), tonumber(job[4]), job[5] or ''}
+  for _, value in ipairs(fields) do answer[#answer + 1] = value end
 end
 
 -- The reply to this very claim was lost: the same jobs again.
 local function again()
   local held = redis.call('HGETALL', lease_key(lease))
-  local answer = {redis.call('HGET', lease_key(lease), '@batch')}
+  local answer = {redis.call('HGET', lease_key(lease), '@batch'), now}
   for i = 1, #held, 2 do
     if string.sub(held[i], 1, 1) ~= '@' then
-      append(answer, held[i], redis.call('HMGET', job_key(held[i]), 'kind', 'spec', 'tries', 'made'))
+      append(answer, held[i], redis.call('HMGET', job_key(held[i]), 'kind', 'spec', 'tries', 'made', 'trace'))
     end
   end
   return answer
@@ -44,14 +46,15 @@ local function choose(entries)
   local taken, lost, bytes, flops = {}, {}, 0, 0
   for _, entry in ipairs(entries) do
     local id = entry[2] and entry[2][2]
-    local job = id and redis.call('HMGET', job_key(id), 'kind', 'spec', 'tries', 'made', 'bytes', 'flops', 'alone')
+    local job = id and redis.call('HMGET', job_key(id), 'kind', 'spec', 'tries', 'made', 'trace', 'bytes', 'flops',
+      'alone')
     if not job or not job[1] then -- deleted by hand
       lost[#lost + 1] = entry[1]
     else
-      bytes, flops = bytes + tonumber(job[5]), flops + tonumber(job[6])
-      if #taken > 0 and (bytes > max_bytes or flops > max_flops or job[7]) then break end
+      bytes, flops = bytes + tonumber(job[6]), flops + tonumber(job[7])
+      if #taken > 0 and (bytes > max_bytes or flops > max_flops or job[8]) then break end
       taken[#taken + 1] = {entry[1], id, job}
-      if job[7] then break end
+      if job[8] then break end
     end
   end
   return taken, lost
@@ -70,7 +73,7 @@ local function claim(batch)
   take_waiting(batch, #taken + #lost)
   if #taken == 0 then return end
 
-  local answer, held, ids = {batch}, {}, {}
+  local answer, held, ids = {batch, now}, {}, {}
   for n, take in ipairs(taken) do
     local entry, id, job = unpack(take)
     job[3] = tonumber(job[3] or 0) + 1

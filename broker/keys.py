@@ -8,8 +8,8 @@ All begin with the tag `{namespace}:`, so that a cluster keeps them together and
                              for its pending list (consumer `back`): jobs that came back and go first
     ready            zset    batch key -> ms at which its oldest waiting job was queued
     waiting          hash    batch key -> how many jobs wait
-    counts           hash    queued, running; admitted (ever); window, done, rate: finished jobs per second, for
-                             Retry-After
+    counts           hash    queued, running; admitted and dead (ever); window, done, rate: finished jobs per second,
+                             for Retry-After
     lease:<lease>    hash    one claimed batch: id -> stream entry, for the jobs not finished yet, and @batch, @worker,
                              @stop (the ids whose cancellation was asked for). Whoever is not in it cannot finish a job
     leases           zset    lease -> ms at which it expires
@@ -26,7 +26,8 @@ All begin with the tag `{namespace}:`, so that a cluster keeps them together and
 
 Fields of a job:
 
-    kind, batch, spec, print (fingerprint), bytes, flops, made (ms), seq (number of its admission)    from admission
+    kind, batch, spec, print (fingerprint), bytes, flops, made (ms), seq (number of its admission),
+    trace (traceparent of who queued it; only where traces are taken)                                 from admission
     state, entry (in its stream)                                                                      always
     lease, worker, device, began (ms), tries (deliveries), progress, stop (cancellation was asked for)    once claimed
     deaths (leases that expired over it), alone                                                  once a worker died

@@ -27,6 +27,8 @@ class Submission:
     idempotency_key: str | None = None
     alone: bool = False
     """Never in one batch with others."""
+    traceparent: str = ""
+    """W3C trace context of who queues it; empty where no traces are taken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +63,18 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Depth:
+    """How full the queue is."""
+
+    queued: int
+    running: int
+    oldest_ms: int
+    """How long the oldest waiting job has waited; 0 when none waits."""
+    dead: int
+    """Jobs that ever died."""
+
+
+@dataclass(frozen=True, slots=True)
 class Admitted:
     """A job that is in the queue."""
 
@@ -80,6 +94,8 @@ class ClaimedJob:
     spec: bytes
     attempt: int
     created_ms: int
+    traceparent: str = ""
+    """Of who queued it; empty where no traces are taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +105,9 @@ class Claim:
     lease: str
     batch_key: str
     jobs: list[ClaimedJob]
+    claimed_ms: int
+    lingered_s: float
+    """How long the claim waited for the batch to fill."""
 
 
 @dataclass(frozen=True, slots=True)

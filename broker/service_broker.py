@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 from broker.faults import check_server
 from broker.keys import tag
 from broker.pipe import Argument, Pipe
-from broker.records import Admitted, Record, Submission, parse_record
+from broker.records import Admitted, Depth, Record, Submission, parse_record
 from broker.wakes import RECHECK_S, Wakes
 from mercer.errors import IdempotencyConflict, InvalidRequest, QueueFull
 from mercer.jobs import State, Worker
@@ -103,7 +103,7 @@ class ServiceBroker:
         arguments: list[Argument] = [self._max_queued, self._idempotency_ttl_s]
         for job in submissions:
             arguments += (job.id, job.kind, job.batch_key, job.spec, job.fingerprint, job.bytes, job.flops)
-            arguments += ("1" if job.alone else "", job.idempotency_key or "")
+            arguments += ("1" if job.alone else "", job.idempotency_key or "", job.traceparent)
         verdict, *answers = await self._pipe.run("admit", *arguments)
         if verdict == b"conflict":
             key = submissions[answers[0]].idempotency_key
@@ -189,13 +189,12 @@ class ServiceBroker:
 
     async def depth(self) -> tuple[int, int]:
         """How many jobs wait and how many run."""
-        queued, running, _ = await self._pipe.run("depth")
-        return queued, running
+        depth = await self.queue_depth()
+        return depth.queued, depth.running
 
-    async def oldest_queued_ms(self) -> int:
-        """How long the oldest waiting job has waited; 0 when none waits."""
-        _, _, waited_ms = await self._pipe.run("depth")
-        return int(waited_ms)
+    async def queue_depth(self) -> Depth:
+        """How full the queue is, at one moment."""
+        return Depth(*await self._pipe.run("depth"))
 
     async def workers(self) -> list[Worker]:
         """The workers that are alive, by name."""

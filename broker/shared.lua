@@ -86,6 +86,7 @@ local function put_back(id, batch, entry)
 end
 
 local function end_job(id, now, ttl_s, state, ...)
+  if state == 'dead' then redis.call('HINCRBY', COUNTS, 'dead', 1) end
   redis.call('HSET', job_key(id), 'state', state, 'ended', now, ...)
   redis.call('EXPIRE', job_key(id), ttl_s)
 end

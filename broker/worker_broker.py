@@ -126,17 +126,20 @@ class WorkerBroker:
         lease = uuid.uuid4().hex
         deadline = time.monotonic() + block_ms / 1000
         arguments = (lease, worker, device, max_jobs, max_bytes, max_flops, self._lease_ms, self._linger_ms)
+        lingered_s = 0.0
         while True:
             answer = self._run("claim", *arguments)
             if isinstance(answer, list):
-                return _claim(lease, answer)
+                return _claim(lease, answer, lingered_s)
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return None
             if answer is None:
                 self._wait_for_the_bell(min(left_s, MAX_BLOCK_S))
             else:
-                time.sleep(min(left_s, answer / 1000, LINGER_LOOK_S))
+                pause_s = min(left_s, answer / 1000, LINGER_LOOK_S)
+                time.sleep(pause_s)
+                lingered_s += pause_s
 
     def renew(self, lease: str) -> Renewal:
         """Hold a lease for longer.
@@ -228,10 +231,10 @@ class WorkerBroker:
             self._redis.blpop([f"{self._tag}:bell"], timeout=max(timeout_s, 0.001))
 
 
-def _claim(lease: str, answer: list[Any]) -> Claim:
-    batch_key, *values = answer
+def _claim(lease: str, answer: list[Any], lingered_s: float) -> Claim:
+    batch_key, claimed_ms, *values = answer
     jobs = [
-        ClaimedJob(job_id.decode(), kind.decode(), spec, attempt, created_ms)
-        for job_id, kind, spec, attempt, created_ms in zip(*[iter(values)] * 5, strict=True)
+        ClaimedJob(job_id.decode(), kind.decode(), spec, attempt, created_ms, trace.decode())
+        for job_id, kind, spec, attempt, created_ms, trace in zip(*[iter(values)] * 6, strict=True)
     ]
-    return Claim(lease, batch_key.decode(), jobs)
+    return Claim(lease, batch_key.decode(), jobs, claimed_ms, lingered_s)

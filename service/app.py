@@ -56,7 +56,7 @@ def create_app(settings: Settings, broker: ServiceBroker, datasets: Datasets, re
         admission=Admission(datasets.resolve, settings),
         door=Door(broker),
         draining=Draining(),
-        metrics=Metrics(),
+        metrics=Metrics(settings.max_queued),
     )
     app.middleware_stack = MeasureRequests(Front(app.build_middleware_stack(), FRONT), parts.metrics)
     return app

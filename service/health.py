@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 
 from fastapi import APIRouter
 from pydantic import BaseModel
@@ -12,6 +13,7 @@ from starlette.responses import Response
 from mercer.errors import MercerError, Unavailable
 from service.documented import problems
 from service.parts import Parts, PartsDep
+from service.queue_metrics import Room, Seen
 
 PROBE_S = 2.0
 """Longest look at Redis: a probe that hangs is an answer too."""
@@ -44,15 +46,28 @@ async def ready(parts: PartsDep) -> Alive:
     return Alive()
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}, **problems(503)})
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 async def metrics(parts: PartsDep) -> Response:
-    """Metrics in Prometheus's text format."""
-    queued, running = await parts.broker.depth()
-    parts.metrics.queued.set(queued)
-    parts.metrics.running.set(running)
-    parts.metrics.oldest.set((await parts.broker.oldest_queued_ms()) / 1000)
-    parts.metrics.workers.set(len(await parts.broker.workers()))
+    """Metrics in Prometheus's text format; those of the queue only while Redis answers."""
+    parts.metrics.queue.seen = await _seen(parts)
+    parts.metrics.queue.room = await run_in_threadpool(_room, parts)
     return Response(parts.metrics.text(), media_type=METRICS_TYPE)
+
+
+async def _seen(parts: Parts) -> Seen | None:
+    try:
+        async with asyncio.timeout(PROBE_S):
+            return Seen(await parts.broker.queue_depth(), len(await parts.broker.workers()))
+    except (TimeoutError, MercerError):
+        return None
+
+
+def _room(parts: Parts) -> Room | None:
+    try:
+        usage = shutil.disk_usage(parts.settings.data_dir)
+    except OSError:
+        return None
+    return Room(usage.free, usage.total)
 
 
 def _ending(parts: Parts) -> str | None:

@@ -6,24 +6,27 @@ import time
 from collections.abc import Sequence
 from functools import lru_cache
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import Counter, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.queue_metrics import QueueCollector
+from telemetry.process import registry
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """From a tiny submission to the longest hold of a long poll."""
 
 
 class Metrics:
-    """What /metrics shows."""
+    """What /metrics shows.
 
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.queued = Gauge("mercer_jobs_queued", "Jobs that wait.", registry=self.registry)
-        self.running = Gauge("mercer_jobs_running", "Jobs that workers hold.", registry=self.registry)
-        self.oldest = Gauge(
-            "mercer_queue_oldest_age_seconds", "For how long the oldest job has waited.", registry=self.registry
-        )
-        self.workers = Gauge("mercer_workers", "Workers that are alive.", registry=self.registry)
+    Args:
+        max_queued: How many jobs may wait.
+    """
+
+    def __init__(self, max_queued: int) -> None:
+        self.registry = registry("service")
+        self.queue = QueueCollector(max_queued)
+        self.registry.register(self.queue)
         admitted = Counter("mercer_jobs_admitted", "Jobs queued by this process.", ["kind"], registry=self.registry)
         self.replayed = Counter(
             "mercer_jobs_replayed", "Submissions answered by an earlier job of the same key.", registry=self.registry

@@ -19,7 +19,17 @@ async def test_a_claim_carries_what_the_worker_needs(service, submission, take):
     claim = take()
     (claimed,) = claim.jobs
     assert (claim.batch_key, claimed.id, claimed.kind, claimed.spec) == ("gram:b", job.id, "gram", job.spec)
-    assert (claimed.attempt, claimed.created_ms) == (1, (await service.record(job.id)).created_ms)
+    record = await service.record(job.id)
+    assert (claimed.attempt, claimed.created_ms, claim.claimed_ms) == (1, record.created_ms, record.started_ms)
+
+
+async def test_a_jobs_trace_travels_with_it_through_every_delivery(service, submission, take, connect_worker):
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await service.admit([submission(traceparent=trace), submission()])
+    worker = connect_worker()
+    first = worker.claim("w", "cpu", block_ms=0)
+    worker.release(first.lease, ids(first))
+    assert [[job.traceparent for job in claim.jobs] for claim in (first, take())] == [[trace, ""]] * 2
 
 
 async def test_a_running_job_names_its_worker_and_device(service, admit, take):

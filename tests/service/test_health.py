@@ -56,10 +56,10 @@ def metrics(client):
 
 async def test_metrics_count_jobs(client, worker, metrics):
     await client.post("/v1/jobs", json={"jobs": [SPEC, SPEC]})
-    assert (await metrics())["mercer_jobs_queued"] == 2
+    assert (await metrics())['mercer_queue_depth_jobs{state="queued"}'] == 2
     await asyncio.to_thread(worker.claim)
     shown = await metrics()
-    assert (shown["mercer_jobs_queued"], shown["mercer_jobs_running"]) == (0, 2)
+    assert [shown[f'mercer_queue_depth_jobs{{state="{state}"}}'] for state in ("queued", "running")] == [0, 2]
     assert shown['mercer_jobs_admitted_total{kind="gram"}'] == 2
 
 
@@ -76,3 +76,24 @@ async def test_metrics_count_requests_by_route_and_never_by_job(client, metrics)
     count = 'mercer_http_request_duration_seconds_count{method="GET",route="/v1/jobs/{job_id}",status="404"}'
     assert shown[count] == 2
     assert not any("/v1/jobs/one" in series for series in shown)
+
+
+async def test_metrics_count_jobs_that_died(client, worker, metrics):
+    await client.post("/v1/jobs", json=SPEC)
+    assert (await metrics())["mercer_jobs_dead_total"] == 0
+    await asyncio.to_thread(worker.finish, state="dead", error={"detail": "no"})
+    assert (await metrics())["mercer_jobs_dead_total"] == 1
+
+
+async def test_without_redis_metrics_say_so_and_show_no_old_numbers(client, broker, metrics):
+    assert (await metrics())["mercer_queue_up"] == 1
+    await broker.close()
+    shown = await metrics()
+    assert shown["mercer_queue_up"] == 0
+    assert not any(series.startswith("mercer_queue_depth_jobs") for series in shown)
+
+
+async def test_metrics_show_the_room_in_the_store_and_the_build(client, metrics):
+    shown = await metrics()
+    assert 0 < shown["mercer_store_free_bytes"] < shown["mercer_store_size_bytes"]
+    assert any(series.startswith('mercer_build_info{component="service"') for series in shown)
