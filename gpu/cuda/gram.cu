@@ -1,6 +1,6 @@
 /* Gram matrices, many in one launch: K[i, j] = f(b(u_i, v_j)) p_i q_j, or an expression of such leaves.
 
-   records (bytes): long long tile_prefix[n_jobs + 1], Job[n_jobs], then each job's Leaf and Instruction records.
+   records (bytes): long long tile_prefix[n_jobs + 1], Job[n_jobs], then the Leaf records of all, their Instructions.
    arrays (bytes):  what the leaves name by byte offset: u is (n, dimensions), v is (m, dimensions), row-major.
                     packing.py writes both buffers and mirrors the records.
    out:             the jobs' matrices, row-major, each from its own element offset.

@@ -39,8 +39,8 @@ template <typename T>
 using Values = T[ROWS][COLUMNS];  // a thread's entries
 
 /* A statement for each of a thread's entries; unrolled, or they would leave the registers. */
-#define EACH_ENTRY(...)                               \
-    _Pragma("unroll") for (int i = 0; i < ROWS; i++) { \
+#define EACH_ENTRY(...)                                                      \
+    _Pragma("unroll") for (int i = 0; i < ROWS; i++) {                       \
         _Pragma("unroll") for (int j = 0; j < COLUMNS; j++) { __VA_ARGS__; } \
     }
 

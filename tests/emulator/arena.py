@@ -7,11 +7,14 @@ import weakref
 import numpy as np
 
 PAGE = mmap.PAGESIZE
+GUARD = 2**28
+"""Bytes on either side that may not be touched; far more than the defects that tests plant reach beyond an array."""
 ALIGNMENT = 16
 """Bytes; an array whose size is a multiple ends exactly where the forbidden page begins."""
 POISON = 0xFF
 """Every byte that nobody wrote: NaN as a float, -1 as an integer."""
 
+_FLAGS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
@@ -48,15 +51,15 @@ class Arena:
 
 
 class Block:
-    """One array's pages: a forbidden one, those that hold it, a forbidden one."""
+    """One array's pages, between forbidden ones."""
 
     def __init__(self, n_bytes: int) -> None:
         inner = max(-(-n_bytes // PAGE), 1) * PAGE
-        self._length = inner + 2 * PAGE
-        self._base = _libc.mmap(None, self._length, 0, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, -1, 0)
-        _libc.mprotect(self._base + PAGE, inner, mmap.PROT_READ | mmap.PROT_WRITE)
-        ctypes.memset(self._base + PAGE, POISON, inner)
-        self.start = self._base + PAGE + inner - -(-n_bytes // ALIGNMENT) * ALIGNMENT
+        self._length = inner + 2 * GUARD
+        self._base = _libc.mmap(None, self._length, 0, _FLAGS, -1, 0)
+        _libc.mprotect(self._base + GUARD, inner, mmap.PROT_READ | mmap.PROT_WRITE)
+        ctypes.memset(self._base + GUARD, POISON, inner)
+        self.start = self._base + GUARD + inner - -(-n_bytes // ALIGNMENT) * ALIGNMENT
         self.stop = self.start + n_bytes
 
     def unmap(self) -> None:
@@ -68,6 +71,6 @@ class Block:
 
     def is_intact(self) -> bool:
         """Whether nobody wrote between the forbidden pages and the array."""
-        before = ctypes.string_at(self._base + PAGE, self.start - self._base - PAGE)
-        after = ctypes.string_at(self.stop, self._base + self._length - PAGE - self.stop)
+        before = ctypes.string_at(self._base + GUARD, self.start - self._base - GUARD)
+        after = ctypes.string_at(self.stop, self._base + self._length - GUARD - self.stop)
         return not (before + after).strip(bytes([POISON]))

@@ -68,7 +68,7 @@ template <typename T, int line> static T& shared(Place place) {
     return *(T*)at;
 }
 
-// --- a kernel as Python sees it: a signature to check arguments against, and a call with an array of pointers ---------
+// --- a kernel as Python sees it: a signature to check arguments against, and a call with an array of pointers -------
 
 template <typename T> struct Type { static const char* name() { return "struct"; } };
 template <typename T> struct Type<const T> : Type<T> {};
@@ -124,16 +124,16 @@ template <typename To, typename From> static To bit_cast(From value) {
     extern "C" double name(double);                                                                                    \
     extern "C" float name##f(float);                                                                                   \
     [[maybe_unused]] static inline float name(float x) { return name##f(x); }
-EMULATOR_MATH(exp) EMULATOR_MATH(log) EMULATOR_MATH(log1p) EMULATOR_MATH(sqrt) EMULATOR_MATH(sin) EMULATOR_MATH(asin)
-EMULATOR_MATH(tanh) EMULATOR_MATH(fabs) EMULATOR_MATH(floor)
+EMULATOR_MATH(exp) EMULATOR_MATH(log1p) EMULATOR_MATH(sqrt) EMULATOR_MATH(sin) EMULATOR_MATH(asin) EMULATOR_MATH(tanh)
+EMULATOR_MATH(fabs)
 template <typename T> static inline T min(T a, T b) { return b < a ? b : a; }
 template <typename T> static inline T max(T a, T b) { return a < b ? b : a; }
 
-// --- undefined behaviour: what the compiler calls, with the place in the source -----------------------------------------
+// --- undefined behaviour: what the compiler calls, with the place in the source --------------------------------------
 
 #define EMULATOR_UNDEFINED(name, what)                                                                                 \
     extern "C" __attribute__((visibility("hidden"))) void __ubsan_handle_##name(const emulator::Place* place) {        \
-        emulator::fault(*place, "%s", what);                                                                             \
+        emulator::fault(*place, "%s", what);                                                                           \
     }
 EMULATOR_UNDEFINED(out_of_bounds, "index out of the array's bounds")
 EMULATOR_UNDEFINED(add_overflow, "integer overflow")

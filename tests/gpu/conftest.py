@@ -1,4 +1,4 @@
-"""Tests marked `gpu` need a CUDA device; without one they are skipped, as no setting of this machine could make them run."""
+"""Tests marked `gpu` are skipped where there is no CUDA device."""
 
 from functools import cache
 

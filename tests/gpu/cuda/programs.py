@@ -92,7 +92,7 @@ def expected(program):
 
 def _leaf(leaf, symmetric):
     u, v = leaf.u.astype(np.float64)[:, None, :], leaf.v.astype(np.float64)[None, :, :]
-    matrix = _function(leaf, _base(leaf, u, v, symmetric))
+    matrix = FORMULAS[leaf.function](_base(leaf, u, v, symmetric), leaf.a, leaf.c)
     p, q = (1.0 if factors is None else factors.astype(np.float64) for factors in (leaf.p, leaf.q))
     return matrix * np.multiply.outer(p, q)
 
@@ -116,31 +116,27 @@ def _base(leaf, u, v, symmetric):
             return np.zeros((len(leaf.u), len(leaf.v)))
 
 
-def _function(leaf, b):
-    a, c = leaf.a, leaf.c
-    if leaf.function in {Function.ARC_COSINE_0, Function.ARC_COSINE_1, Function.ARC_COSINE_2}:
-        theta = 2 * np.arcsin(np.minimum(np.sqrt(b) / 2, 1))
-        rest, sine, cosine = np.pi - theta, np.sin(theta), np.cos(theta)
-        by_order = (rest, sine + rest * cosine, 3 * sine * cosine + rest * (1 + 2 * cosine**2))
-        return by_order[leaf.function - Function.ARC_COSINE_0] / np.pi
-    match leaf.function:
-        case Function.AFFINE:
-            return a * b + c
-        case Function.POLYNOMIAL:
-            return (b + c) ** int(a)
-        case Function.TANH:
-            return np.tanh(b + c)
-        case Function.EXP:
-            return np.exp(-a * b)
-        case Function.RATIONAL_QUADRATIC:
-            return (1 + b / (2 * a)) ** -a
-    r = np.sqrt(a * b)
-    match leaf.function:
-        case Function.EXP_ROOT:
-            return np.exp(-r)
-        case Function.MATERN32:
-            return (1 + r) * np.exp(-r)
-        case Function.MATERN52:
-            return (1 + r + r**2 / 3) * np.exp(-r)
-        case Function.MATERN_TABLE:  # of nu = 0.7, see LEAVES
-            return np.where(r == 0, 1.0, np.exp(matern.log_matern(0.7, np.where(r == 0, 1.0, r))))
+def _arc_cosine(order, b):
+    theta = 2 * np.arcsin(np.minimum(np.sqrt(b) / 2, 1))
+    rest, sine, cosine = np.pi - theta, np.sin(theta), np.cos(theta)
+    return (rest, sine + rest * cosine, 3 * sine * cosine + rest * (1 + 2 * cosine**2))[order] / np.pi
+
+
+def _matern07(r):
+    return np.where(r == 0, 1.0, np.exp(matern.log_matern(0.7, np.where(r == 0, 1.0, r))))
+
+
+FORMULAS = {
+    Function.AFFINE: lambda b, a, c: a * b + c,
+    Function.EXP: lambda b, a, c: np.exp(-a * b),
+    Function.EXP_ROOT: lambda b, a, c: np.exp(-np.sqrt(a * b)),
+    Function.MATERN32: lambda b, a, c: (1 + np.sqrt(a * b)) * np.exp(-np.sqrt(a * b)),
+    Function.MATERN52: lambda b, a, c: (1 + np.sqrt(a * b) + a * b / 3) * np.exp(-np.sqrt(a * b)),
+    Function.MATERN_TABLE: lambda b, a, c: _matern07(np.sqrt(a * b)),
+    Function.RATIONAL_QUADRATIC: lambda b, a, c: (1 + b / (2 * a)) ** -a,
+    Function.POLYNOMIAL: lambda b, a, c: (b + c) ** int(a),
+    Function.TANH: lambda b, a, c: np.tanh(b + c),
+    Function.ARC_COSINE_0: lambda b, a, c: _arc_cosine(0, b),
+    Function.ARC_COSINE_1: lambda b, a, c: _arc_cosine(1, b),
+    Function.ARC_COSINE_2: lambda b, a, c: _arc_cosine(2, b),
+}

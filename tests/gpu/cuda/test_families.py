@@ -1,4 +1,4 @@
-"""The whole way of a kernel expression on a CUDA device: prepared by gpu/prepare.py, computed, as the spec's formula has it."""
+"""Kernel expressions on a CUDA device, prepared by gpu/prepare.py, are what their specs say."""
 
 import numpy as np
 import pytest

@@ -6,7 +6,7 @@ import pytest
 from gpu.cuda import gram
 from gpu.cuda.backend import CudaDevice
 from gpu.cuda.packing import TILE
-from gpu.leaves import Base, Function
+from gpu.leaves import Base, Function, Leaf
 from tests.emulator.emulated import ORDERS, EmulatedDevice
 from tests.gpu.cuda.programs import LEAVES, expected, leaf, program, single
 
@@ -93,12 +93,15 @@ def test_a_composite_is_its_expression(code, precision, device):
         assert_close(computed, given, dtype)
 
 
-@pytest.mark.parametrize("code", ["{} + " * 31, "+ " * 31])
+CHAINS = {
+    "to the left": "0" + "".join(f" {number} +" for number in range(1, 32)),
+    "to the right": " ".join(map(str, range(32))) + " +" * 31,
+}
+
+
+@pytest.mark.parametrize("code", CHAINS.values(), ids=CHAINS)
 def test_an_expression_of_32_leaves_fits_the_stack(code, device):
-    leaves = four_leaves(5) * 8
-    numbers = " ".join(map(str, range(32)))
-    chain = "0 " + " ".join(f"{number} +" for number in range(1, 32))
-    given = program(leaves, chain if "{" in code else f"{numbers} {code}")
+    given = program(four_leaves(5) * 8, code)
     assert_close(evaluate([given], "float64", device)[0], given)
 
 
@@ -167,7 +170,7 @@ def test_the_order_of_threads_changes_nothing(order, code):
 def test_float32_far_from_the_origin_keeps_the_differences_digits(device):
     near = leaf(Base.SQUARED, Function.EXP, 40, d=8, dtype=np.float32)
     far = (np.round(near.u, 2) + np.float32(1000)).astype(np.float32)
-    given = program([leaf(Base.SQUARED, Function.EXP, 40).__class__(Base.SQUARED, Function.EXP, far, far, 0.3)])
+    given = program([Leaf(Base.SQUARED, Function.EXP, far, far, 0.3)])
     assert_close(evaluate([given], "float32", device)[0], given, "float32")
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from gpu.cuda.packing import LINE, MAX_STACK, Rows, pack_arrays, pack_records, precision, reordered, whole
-from gpu.leaves import Base, Function, Op
+from gpu.cuda.packing import LINE, MAX_STACK, pack_arrays, pack_records, precision, reordered
+from gpu.leaves import Base, Function, Leaf, Op
 from tests.gpu.cuda.programs import leaf, program, single
 
 KIND = (Base.SQUARED, Function.EXP)
@@ -56,19 +56,29 @@ def test_a_program_is_computed_in_the_wider_of_its_dtypes(job, points, computed)
     assert precision(single(*KIND, 2, dtype=points), np.dtype(job)) == computed
 
 
+def records(programs, panel=None):
+    return pack_records(programs, pack_arrays(programs, DOUBLE), panel)
+
+
 @pytest.mark.parametrize(
     ("n", "m", "tiles"), [(1, None, 1), (64, None, 1), (65, None, 3), (300, None, 15), (65, 64, 2), (65, 129, 6)]
 )
 def test_a_symmetric_matrix_has_half_of_the_tiles(n, m, tiles):
-    assert whole(single(*KIND, n, m)).tiles == tiles
+    assert records([single(*KIND, n, m)]).n_blocks == tiles
 
 
 def test_a_panel_of_a_symmetric_matrix_has_all_of_its_tiles():
-    assert Rows(single(*KIND, 300), 64, 128).tiles == 5
+    assert records([single(*KIND, 300)], (64, 128)).n_blocks == 5
 
 
 def test_each_output_begins_on_a_line():
-    programs = [single(*KIND, n) for n in (3, 7, 20)]
-    records = pack_records([whole(given) for given in programs], pack_arrays(programs, DOUBLE))
-    assert records.offsets == (0, LINE, 3 * LINE)
-    assert records.size == 3 * LINE + 416
+    packed = records([single(*KIND, n) for n in (3, 7, 20)])
+    assert packed.jobs["out"].tolist() == [0, LINE, 3 * LINE]
+    assert packed.size == 3 * LINE + 400
+
+
+def test_offsets_beyond_32_bits_are_kept():
+    points = np.zeros((200_000, 0))
+    packed = records([program([Leaf(Base.NONE, Function.AFFINE, points, points)])] * 2)
+    assert packed.jobs["out"].tolist() == [0, 40_000_000_000]
+    assert packed.n_blocks == 3125 * 3126
