@@ -9,18 +9,18 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Self
 
-import hiredis
 from redis.asyncio import Connection, ConnectionPool
 from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from broker.faults import AWAY, unavailable
+from broker.faults import AWAY, SOCKET_TIMEOUT_S, unavailable
 from broker.keys import tag
 from broker.scripts import Script, load
 from mercer.errors import Unavailable
 
-SOCKET_TIMEOUT_S = 5.0
 BACKOFF_S = (0.02, 0.1, 0.4)
 """Before each further try: a server that restarts on its data is back in about 0.1 s."""
 
@@ -33,8 +33,10 @@ class _Asked:
     reply: asyncio.Future[Any]
     script: Script | None = None
 
-    def packed(self) -> bytes:
-        return hiredis.pack_command(self.command)  # type: ignore[arg-type] # its stub means any length
+    def packed(self) -> list[bytes]:
+        """As it goes over the wire. hiredis packs in time quadratic in the size: 78 us a job where this takes 5."""
+        words = [word if type(word) is bytes else str(word).encode() for word in self.command]
+        return [b"*%d\r\n" % len(words), *[b"$%d\r\n%b\r\n" % (len(word), word) for word in words]]
 
     def answer(self, value: Any) -> None:
         if not self.reply.done():  # its caller may be gone
@@ -127,10 +129,11 @@ class Pipe:
                 while batch:
                     batch = await self._send(batch)
                 return
-            except AWAY:
+            except AWAY as error:
                 await self._hang_up()
                 batch = [asked for asked in batch if not asked.reply.done()]
-                if pause_s is None:
+                # Whoever did not answer in time would not answer sooner when asked again.
+                if pause_s is None or isinstance(error, RedisTimeoutError):
                     raise
                 await asyncio.sleep(pause_s)
 
@@ -140,7 +143,9 @@ class Pipe:
             self._connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         connection, again = self._connection, []
         await connection.connect()
-        await connection.send_packed_command(b"".join([asked.packed() for asked in batch]), check_health=False)
+        await connection.send_packed_command(
+            chain.from_iterable([asked.packed() for asked in batch]), check_health=False
+        )
         for asked in batch:
             try:
                 asked.answer(await connection.read_response())

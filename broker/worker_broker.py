@@ -8,13 +8,9 @@ import uuid
 from collections.abc import Collection, Sequence
 from typing import Any, Self
 
-from redis import Redis
-from redis.backoff import ExponentialBackoff
-from redis.retry import Retry
-
-from broker.faults import check_server, translated
+from broker.faults import check_server, client, translated
 from broker.keys import tag
-from broker.pipe import SOCKET_TIMEOUT_S, Argument
+from broker.pipe import Argument
 from broker.records import Claim, ClaimedJob, Finished, Renewal, pack_run
 from broker.scripts import load
 from mercer.errors import JobDead
@@ -36,7 +32,6 @@ TRIMMED_AT_ONCE = 500
 
 TRIMS_IN_A_SWEEP = 20
 PROGRESS_KEPT = 256
-RETRIES = 3
 
 NO_LIMIT = 1 << 53
 
@@ -56,12 +51,7 @@ class WorkerBroker:
     def __init__(
         self, url: str, *, namespace: str, lease_ms: int, result_ttl_s: int, max_deliveries: int, linger_ms: int
     ) -> None:
-        self._redis = Redis.from_url(
-            url,
-            socket_timeout=SOCKET_TIMEOUT_S,
-            socket_connect_timeout=SOCKET_TIMEOUT_S,
-            retry=Retry(ExponentialBackoff(cap=0.5, base=0.05), RETRIES),
-        )
+        self._redis = client(url)
         self._scripts = {name: self._redis.register_script(script.text) for name, script in load().items()}
         self._tag = tag(namespace)
         self._lease_ms = lease_ms

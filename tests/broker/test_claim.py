@@ -122,7 +122,7 @@ async def test_a_worker_without_work_wakes_when_a_job_comes(worker, admit):
     (job,) = await admit()
     start = time.monotonic()
     assert ids(await waiting) == [job]
-    assert time.monotonic() - start < 0.1
+    assert time.monotonic() - start < 0.5
 
 
 @pytest.mark.parametrize("how", ["sweep", "retry", "release"])
@@ -158,7 +158,7 @@ async def test_a_lone_young_job_lingers(connect_worker, admit):
     await admit()
     start = time.monotonic()
     assert worker.claim("w", "cpu", block_ms=2000) is not None
-    assert 0.2 < time.monotonic() - start < 0.4
+    assert 0.2 < time.monotonic() - start < 1.0
 
 
 async def test_jobs_that_come_while_one_lingers_share_its_batch(connect_worker, admit):
@@ -184,7 +184,7 @@ async def test_a_batch_that_fills_while_it_lingers_goes_at_once(connect_worker, 
     await admit(3)
     start = time.monotonic()
     assert len((await claim).jobs) == 4
-    assert time.monotonic() - start < 0.1
+    assert time.monotonic() - start < 0.5
 
 
 async def test_nothing_lingers_while_other_work_waits(connect_worker, admit):

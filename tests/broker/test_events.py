@@ -1,8 +1,11 @@
 """What happens to a job, as a stream that can be cut anywhere and taken up again."""
 
 import asyncio
+import time
 
 import pytest
+
+from broker.wakes import RECHECK_S
 
 
 @pytest.fixture
@@ -39,6 +42,18 @@ async def test_a_job_tells_its_states_and_its_progress(admit, listen, take, work
     await asyncio.sleep(0.1)
     worker.finish(claim.lease, [ended(job)])
     assert told(await events) == ["queued", "running", 0.5, "succeeded"]
+
+
+async def test_progress_is_told_at_once(service, admit, take, worker):
+    (job,) = await admit()
+    lease, start = take().lease, None
+    async for _, name, data in service.events(job, None):
+        if name == "progress":
+            assert data == 0.5
+            assert time.monotonic() - start < RECHECK_S / 2
+            break
+        start = time.monotonic()
+        asyncio.get_running_loop().call_later(0.1, worker.progress, lease, job, 0.5)
 
 
 async def test_an_ended_job_tells_all_its_progress_and_its_end(admit, listen, take, worker, ended):

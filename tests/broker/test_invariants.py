@@ -121,7 +121,7 @@ def test_any_history_keeps_the_books(valkey_url, namespace):
     run_state_machine_as_test(
         type("BoundQueue", (Queue,), {"url": valkey_url, "namespace": namespace}),
         settings=settings(
-            max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )
 

@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import signal
 import time
 
 import pytest
 
+from broker import pipe
 from broker.faults import UnsuitableRedis, check_info
 from broker.records import Admitted
 from mercer.errors import Unavailable
@@ -198,6 +200,19 @@ async def test_a_durable_server_is_accepted_without_a_word(connect_service, capl
 def test_an_old_server_is_refused():
     with pytest.raises(UnsuitableRedis, match=r"this server speaks 6\.2\.14"):
         check_info({"redis_version": "6.2.14", "maxmemory": 0, "maxmemory_policy": "noeviction", "aof_enabled": 1})
+
+
+async def test_a_server_that_does_not_answer_is_given_up_after_one_timeout(own_valkey, connect_service, monkeypatch):
+    monkeypatch.setattr(pipe, "SOCKET_TIMEOUT_S", 0.3)
+    service = connect_service(own_valkey.url)
+    await service.ping()
+    own_valkey.process.send_signal(signal.SIGSTOP)
+    start = time.monotonic()
+    with pytest.raises(Unavailable, match="does not answer"):
+        await service.ping()
+    assert time.monotonic() - start < 0.6
+    own_valkey.process.send_signal(signal.SIGCONT)
+    await service.ping()
 
 
 async def test_connecting_to_nobody_is_unavailable(connect_service, tmp_path):
