@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import suppress
+from functools import partial
 
 from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
@@ -16,9 +17,11 @@ from mercer.errors import Unavailable
 from store.datasets import Datasets
 from store.local import LocalObjects
 from store.results import Results
+from store.usage import used_bytes
 from workers.batch import Bench
 from workers.drain import Drain
 from workers.heartbeat import Heartbeat
+from workers.metrics import Metrics
 from workers.patience import patiently
 from workers.settings import Settings
 from workers.worker import Worker
@@ -53,17 +56,22 @@ def work(settings: Settings, drain: Drain) -> None:
     threadpool_limits(1, user_api="blas")
     objects = LocalObjects(settings.data_dir)
     bench = Bench(Datasets(objects, max_bytes=0), Results(objects), device)
+    metrics = Metrics(device, partial(used_bytes, objects))
+    if settings.metrics_port is not None:
+        port = metrics.serve(settings.metrics_host, settings.metrics_port).server_port
+        log.info("metrics are on http://%s:%d/metrics", settings.metrics_host, port)
     broker = patiently(lambda: connected(settings), until=lambda: drain.begun)
     if broker is None:
         return
     name = settings.worker_name
-    with Heartbeat(broker, worker=name, device=device.name, lease_s=settings.lease_s) as heartbeat:
+    with Heartbeat(broker, worker=name, device=device.name, lease_s=settings.lease_s, metrics=metrics) as heartbeat:
         log.info("worker %s is ready on %s", name, device.name)
         Worker(
             broker,
             bench,
             heartbeat,
             drain,
+            metrics,
             name=name,
             batch_jobs=settings.batch_jobs,
             batch_bytes=settings.batch_bytes,

@@ -13,6 +13,7 @@ from typing import Self
 
 from broker.worker_broker import WorkerBroker
 from mercer.errors import Unavailable
+from workers.metrics import Metrics
 from workers.watch import Watch
 
 MAX_INTERVAL_S = 0.5
@@ -32,12 +33,14 @@ class Heartbeat:
         worker: Its name in the job records.
         device: Its device in the job records.
         lease_s: The broker's.
+        metrics: Count the jobs that were taken back.
     """
 
-    def __init__(self, broker: WorkerBroker, *, worker: str, device: str, lease_s: float) -> None:
+    def __init__(self, broker: WorkerBroker, *, worker: str, device: str, lease_s: float, metrics: Metrics) -> None:
         self._broker = broker
         self._worker = worker
         self._device = device
+        self._metrics = metrics
         self._interval_s = min(lease_s / 3, MAX_INTERVAL_S)
         self._sweep_interval_s = lease_s / SWEEPS_PER_LEASE
         self._next_sweep_s = 0.0
@@ -88,4 +91,5 @@ class Heartbeat:
             # Not all workers at once.
             self._next_sweep_s = now + self._sweep_interval_s * random.uniform(0.75, 1.25)
             for job_id in self._broker.sweep():
+                self._metrics.taken_back.inc()
                 log.warning("job %s is queued again: its worker is gone", job_id)

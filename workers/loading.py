@@ -10,8 +10,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from gpu.task import Task
-from mercer.arrays import ArrayReference, DatasetReference, info_of
+from mercer.arrays import info_of
 from mercer.errors import InvalidSpec
+from mercer.points import ArrayReference, DatasetReference
 from mercer.specs import SPEC, Spec
 from store.datasets import Datasets
 

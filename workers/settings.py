@@ -45,5 +45,9 @@ class Settings(BaseSettings):
         ge=0,
         description="How long the running batch may go on after SIGTERM before it is given back, in seconds.",
     )
+    metrics_host: str = Field("127.0.0.1", description="Address on which /metrics is shown; it names no job.")
+    metrics_port: int | None = Field(
+        None, ge=0, le=65_535, description="TCP port of /metrics; absent, it is not shown; 0 takes a free one."
+    )
     worker_name: str = Field(default_factory=_host_and_pid, min_length=1, description="As the job records show it.")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda:\d+)$", description="auto takes the first GPU, else the CPU.")

@@ -12,6 +12,7 @@ from mercer.errors import Unavailable
 from workers.batch import Batch, Bench
 from workers.drain import Drain
 from workers.heartbeat import Heartbeat
+from workers.metrics import Metrics
 from workers.patience import patiently
 from workers.watch import GivenBack, LeaseLost, Report
 
@@ -35,6 +36,7 @@ class Worker:
         bench: What runs them.
         heartbeat: Keeps the lease meanwhile.
         drain: Says when to end.
+        metrics: Count what happens.
         name: As the job records show it.
         batch_jobs: Most jobs in one batch.
         batch_bytes: Most bytes that they may need together; a larger job runs alone.
@@ -47,6 +49,7 @@ class Worker:
         bench: Bench,
         heartbeat: Heartbeat,
         drain: Drain,
+        metrics: Metrics,
         *,
         name: str,
         batch_jobs: int,
@@ -57,6 +60,7 @@ class Worker:
         self._bench = bench
         self._heartbeat = heartbeat
         self._drain = drain
+        self._metrics = metrics
         self._name = name
         self._batch_jobs = batch_jobs
         self._batch_bytes = batch_bytes
@@ -72,11 +76,13 @@ class Worker:
 
     def _work(self, claim: Claim) -> None:
         ids = [job.id for job in claim.jobs]
+        self._metrics.claimed(claim)
         with self._heartbeat.watching(claim.lease, len(ids)) as watch:
             batch = Batch(self._bench, watch, partial(Report, self._broker, watch, self._drain))
             try:
-                self._finish(claim.lease, batch.run(claim.jobs))
+                self._finish(claim, batch.run(claim.jobs))
             except LeaseLost:
+                self._metrics.leases_lost.inc()
                 log.warning("lease %s was lost: its %d jobs are left to another worker", claim.lease, len(ids))
             except GivenBack:
                 self._release(claim.lease, ids)
@@ -92,16 +98,19 @@ class Worker:
         )
         return patiently(claim, until=lambda: self._drain.begun)
 
-    def _finish(self, lease: str, finished: list[Finished]) -> None:
+    def _finish(self, claim: Claim, finished: list[Finished]) -> None:
         # What was computed is kept until Redis is back: the lease decides then whether it still counts.
-        accepted = patiently(partial(self._broker.finish, lease, finished), until=lambda: self._drain.over)
-        refused = len(finished) - len(accepted or ())
-        if refused:
-            log.warning("%d of %d outcomes of lease %s were refused", refused, len(finished), lease)
+        accepted = patiently(partial(self._broker.finish, claim.lease, finished), until=lambda: self._drain.over)
+        if accepted is None:
+            log.warning("lease %s was not finished and will expire: Redis is away", claim.lease)
+            return
+        self._metrics.finished(claim.jobs[0].kind, finished, accepted)
+        if refused := len(finished) - len(accepted):
+            log.warning("%d of %d outcomes of lease %s were refused", refused, len(finished), claim.lease)
 
     def _release(self, lease: str, ids: list[str]) -> None:
         try:
-            self._broker.release(lease, ids)
+            self._metrics.given_back.inc(len(self._broker.release(lease, ids)))
         except Unavailable as error:
             log.warning("lease %s was not given back and will expire: %s", lease, error.detail)
 

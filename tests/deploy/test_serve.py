@@ -40,7 +40,7 @@ class Serve:
 
     def end(self):
         """Its exit code and what it said; bounded."""
-        output, _ = self.process.communicate(timeout=40)
+        output, _ = self.process.communicate(timeout=100)
         return self.process.returncode, output
 
 

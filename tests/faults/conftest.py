@@ -11,7 +11,7 @@ def start():
     """Makes services on a data folder."""
 
     def make(data_dir):
-        environment = {"MERCER_LEASE_S": "1", "MERCER_DEVICE": "cpu"}
+        environment = {"MERCER_LEASE_S": "1", "MERCER_DEVICE": "cpu", "MERCER_BATCH_JOBS": "32"}
         return LocalService(data_dir, environment=environment, logs=data_dir / "logs")
 
     return make

@@ -7,7 +7,8 @@ import numpy as np
 from pydantic_core import to_json
 
 from broker.records import ClaimedJob, Submission
-from mercer.arrays import DatasetReference, digest, to_npy
+from mercer.arrays import digest, to_npy
+from mercer.points import DatasetReference
 from mercer.specs import Gram
 
 
@@ -51,7 +52,7 @@ def submission(spec, batch_key="gram:test", **fields):
     return Submission(**{**made, "batch_key": batch_key, "spec": body, **fields})
 
 
-async def finished(queue, ids, within_s=30.0):
+async def finished(queue, ids, within_s=100.0):
     """The records of these jobs, once all have ended."""
     left, until = set(ids), time.monotonic() + within_s
     while left:
