@@ -1,13 +1,23 @@
 #!lua
 -- Queues many jobs, all or none; a job or an idempotency key that is known already is answered, not queued again.
--- ARGV: max_queued, idempotency_ttl_s, then for each job: id, kind, batch, spec, print, bytes, flops, alone, key,
--- traceparent
+-- ARGV: max_queued, idempotency_ttl_s; of lines of a batch file that file, the number of the first line and the offset
+-- behind the last one, else three empty; result_ttl_s; then for each job: id, kind, batch, spec, print, bytes, flops,
+-- alone, key, traceparent, custom
 -- Answers {'ok', now, jobs that waited before, answer ...} or {'conflict', number of the job} or {'full', queued, done per second}
+-- or {'stale'} when the file's next line is another one. Of a file that is to be cancelled, the jobs end at once.
 -- The answer for a job: 0 when it was queued now, 1 when it is known already, or the earlier id of its key.
-local STRIDE = 10
+local STRIDE, FIRST = 11, 7
 local max_queued, ttl_s = tonumber(ARGV[1]), ARGV[2]
+local file, line, offset, result_ttl_s = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local stopped = false
 local now = now_ms()
 local answer, fresh, keyed = {'ok', now, 0}, {}, {}
+
+if file ~= '' then
+  local place = redis.call('HMGET', file_key(file), 'admitted', 'stop')
+  if place[1] ~= line then return {'stale'} end
+  stopped = place[2]
+end
 
 -- The job that holds an idempotency key: (id, fingerprint), or nothing.
 local function holder(key)
@@ -17,11 +27,11 @@ local function holder(key)
   if print then return id, print end
 end
 
-for i = 3, #ARGV, STRIDE do
+for i = FIRST, #ARGV, STRIDE do
   local id, print, key = ARGV[i], ARGV[i + 4], ARGV[i + 8]
   local earlier, earlier_print
   if key ~= '' then earlier, earlier_print = holder(key) end
-  if earlier and earlier_print ~= print then return {'conflict', (i - 3) / STRIDE} end
+  if earlier and earlier_print ~= print then return {'conflict', (i - FIRST) / STRIDE} end
   if key ~= '' and not earlier then keyed[key] = {id, print} end
   if earlier and earlier ~= id then
     answer[#answer + 1] = earlier
@@ -33,30 +43,34 @@ for i = 3, #ARGV, STRIDE do
   end
 end
 
-local counts = redis.call('HMGET', COUNTS, 'queued', 'admitted', 'window', 'done', 'rate')
-local queued = tonumber(counts[1] or 0)
+local queued, rate = backlog(now)
 answer[3] = queued
-if #fresh > 0 and queued + #fresh > max_queued then
-  local elapsed = now - tonumber(counts[3] or now)
-  local rate = counts[5] or '0'
-  if elapsed >= 1000 then rate = tostring(tonumber(counts[4]) * 1000 / elapsed) end
-  return {'full', queued, rate}
-end
+if #fresh > 0 and not stopped and queued + #fresh > max_queued then return {'full', queued, rate} end
 
+local admitted = tonumber(redis.call('HGET', COUNTS, 'admitted') or 0)
 local batches = {}
-for n, i in ipairs(fresh) do
-  local id, batch, key = ARGV[i], ARGV[i + 2], ARGV[i + 8]
+
+local function wait_in_line(id, batch)
   local known = batches[batch]
   local entry = redis.call('XADD', known and queue_key(batch) or make_queue(batch), '*', 'i', id)
   if known then known[2] = known[2] + 1 else batches[batch] = {entry, 1} end
-  redis.call('HSET', job_key(id), 'state', 'queued', 'entry', entry, 'made', now, 'seq', tonumber(counts[2] or 0) + n,
+  redis.call('HSET', job_key(id), 'entry', entry)
+end
+
+for n, i in ipairs(fresh) do
+  local id, batch, key = ARGV[i], ARGV[i + 2], ARGV[i + 8]
+  redis.call('HSET', job_key(id), 'state', 'queued', 'made', now, 'seq', admitted + n,
     'kind', ARGV[i + 1], 'batch', batch, 'spec', ARGV[i + 3], 'print', ARGV[i + 4], 'bytes', ARGV[i + 5],
     'flops', ARGV[i + 6])
   if ARGV[i + 7] == '1' then redis.call('HSET', job_key(id), 'alone', 1) end
   if ARGV[i + 9] ~= '' then redis.call('HSET', job_key(id), 'trace', ARGV[i + 9]) end
   if key ~= '' then redis.call('SET', TAG .. 'idempotency:' .. key, id, 'EX', ttl_s) end
   redis.call('XADD', TAG .. 'index', '*', 'i', id)
+  if file ~= '' then redis.call('HSET', job_key(id), 'file', file, 'custom', ARGV[i + 10]) end
+  if stopped then end_job(id, now, result_ttl_s, 'cancelled') else wait_in_line(id, batch) end
 end
+if file ~= '' then redis.call('HSET', file_key(file), 'admitted', line + (#ARGV - FIRST + 1) / STRIDE, 'offset', offset) end
+if stopped then publish('ended', {}) end
 for batch, added in pairs(batches) do add_waiting(batch, added[1], added[2]) end
 if #fresh > 0 then
   redis.call('HINCRBY', COUNTS, 'admitted', #fresh)

@@ -47,7 +47,7 @@ local function choose(entries)
   for _, entry in ipairs(entries) do
     local id = entry[2] and entry[2][2]
     local job = id and redis.call('HMGET', job_key(id), 'kind', 'spec', 'tries', 'made', 'trace', 'bytes', 'flops',
-      'alone')
+      'alone', 'file')
     if not job or not job[1] then -- deleted by hand
       lost[#lost + 1] = entry[1]
     else
@@ -73,18 +73,22 @@ local function claim(batch)
   take_waiting(batch, #taken + #lost)
   if #taken == 0 then return end
 
-  local answer, held, ids = {batch, now}, {}, {}
+  local answer, held, ids, files = {batch, now}, {}, {}, {}
   for n, take in ipairs(taken) do
     local entry, id, job = unpack(take)
     job[3] = tonumber(job[3] or 0) + 1
     redis.call('HSET', job_key(id), 'state', 'running', 'lease', lease, 'worker', worker, 'device', device,
       'began', now, 'tries', job[3])
+    if job[9] then files[job[9]] = (files[job[9]] or 0) + 1 end
     append(answer, id, job)
     held[2 * n - 1], held[2 * n], ids[n] = id, entry, id
   end
   redis.call('HSET', lease_key(lease), '@batch', batch, '@worker', worker, '@stop', '', unpack(held))
   redis.call('ZADD', LEASES, now + ARGV[7], lease)
   redis.call('HINCRBY', COUNTS, 'running', #ids)
+  for file, number in pairs(files) do
+    if redis.call('EXISTS', file_key(file)) == 1 then count_running(file, number) end
+  end
   publish('moved', ids)
   return answer
 end

@@ -16,13 +16,19 @@ All begin with the tag `{namespace}:`, so that a cluster keeps them together and
     idempotency:<k>  string  the id of the job admitted with this Idempotency-Key. Expires idempotency_ttl_s later
     index            stream  {i: id} for every job whose record exists, in the order of admission
     trim             string  where the next look for expired records in `index` begins
+    file:<id>        hash    one batch file; its fields are listed below. It expires, with its lists, as a job does
+    file:<id>:output stream  {i: id, c: custom id, s: state} for each job of it that succeeded, as they ended
+    file:<id>:errors stream  the same for those that ended otherwise; a job that is tried again leaves it
+    files            stream  {i: id} for every batch file, in the order of submission
+    admitting        zset    batch file that is to be admitted or cancelled further -> ms at which somebody may do it
+    idempotency-file:<k>  string  as above, for a batch file
     bell             list    the doorbell: at most one token; a worker without work blocks on it
     progress:<id>    stream  {f: fraction} as a worker reported it, capped; only where one did
     workers          zset    worker -> ms at which it counts as gone
     worker:<name>    hash    device, started, seen (ms), running, done
 
     channel ended    the ids of jobs that reached a terminal state, joined by spaces
-    channel moved    the ids of jobs that started or made progress, joined by spaces
+    channel moved    the ids of jobs that started or made progress, joined by spaces; file:<id> where jobs of one ended
 
 Fields of a job:
 
@@ -31,7 +37,16 @@ Fields of a job:
     state, entry (in its stream)                                                                      always
     lease, worker, device, began (ms), tries (deliveries), progress, stop (cancellation was asked for)    once claimed
     deaths (leases that expired over it), alone                                                  once a worker died
+    file, custom (its id in there)                                                            from a batch file
+    listed (its entry in the output or the errors of the file)                                            once ended
     ended (ms), ran (JSON: device, batch_size, timings), result, error                                    once ended
+
+Fields of a batch file (its queued jobs are what is left and does not run):
+
+    print (fingerprint), made (ms), total, left (jobs that have not ended), running, admitted (lines that
+    are jobs by now), offset (of the line after them), swept (lines cancelled so far)                         always
+    succeeded, failed, cancelled, expired, dead                                            once there is such a job
+    stop (cancellation was asked for), ended (ms)                                                          at times
 """
 
 

@@ -29,6 +29,8 @@ class Submission:
     """Never in one batch with others."""
     traceparent: str = ""
     """W3C trace context of who queues it; empty where no traces are taken."""
+    custom_id: str = ""
+    """Its name in its batch file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

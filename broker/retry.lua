@@ -5,8 +5,10 @@ local AGAIN = {failed = true, cancelled = true, expired = true, dead = true}
 local job = redis.call('HMGET', job_key(id), 'state', 'batch')
 local state, batch = job[1], job[2]
 if AGAIN[state or ''] then
+  local file = file_of(id)
+  if file then unlist(file, id, state) end
   redis.call('HDEL', job_key(id), 'lease', 'worker', 'device', 'began', 'ended', 'progress', 'stop', 'deaths', 'ran',
-    'result', 'error')
+    'result', 'error', 'listed')
   redis.call('HSET', job_key(id), 'seq', redis.call('HINCRBY', COUNTS, 'admitted', 1))
   redis.call('PERSIST', job_key(id))
   add_waiting(batch, enqueue(id, batch), 1)

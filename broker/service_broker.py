@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
 from broker.faults import check_server
+from broker.files import Files, Part, slice_of
 from broker.keys import tag
 from broker.pipe import Argument, Pipe
 from broker.records import Admitted, Depth, Record, Submission, parse_record
@@ -53,6 +54,15 @@ class ServiceBroker:
         self._result_ttl_s = result_ttl_s
         self._idempotency_ttl_s = idempotency_ttl_s
         self._max_queued = max_queued
+        self.files = Files(
+            self._pipe,
+            namespace,
+            self._wakes.watching,
+            self._full,
+            result_ttl_s=result_ttl_s,
+            idempotency_ttl_s=idempotency_ttl_s,
+            max_queued=max_queued,
+        )
 
     @classmethod
     def connect(
@@ -92,22 +102,24 @@ class ServiceBroker:
         """
         await self._pipe.command("PING")
 
-    async def admit(self, submissions: Sequence[Submission]) -> list[Admitted]:
-        """Queue all of them or none.
+    async def admit(self, submissions: Sequence[Submission], part: Part | None = None) -> list[Admitted]:
+        """Queue all of them or none; of a part of a batch file none, too, when it was admitted already.
 
         Raises:
             IdempotencyConflict: A key stands for another request.
             QueueFull: Too many jobs wait already.
             Unavailable: Redis cannot take them now.
         """
-        arguments: list[Argument] = [self._max_queued, self._idempotency_ttl_s]
+        arguments: list[Argument] = [self._max_queued, self._idempotency_ttl_s, *slice_of(part, self._result_ttl_s)]
         for job in submissions:
             arguments += (job.id, job.kind, job.batch_key, job.spec, job.fingerprint, job.bytes, job.flops)
-            arguments += ("1" if job.alone else "", job.idempotency_key or "", job.traceparent)
+            arguments += ("1" if job.alone else "", job.idempotency_key or "", job.traceparent, job.custom_id)
         verdict, *answers = await self._pipe.run("admit", *arguments)
         if verdict == b"conflict":
             key = submissions[answers[0]].idempotency_key
             raise IdempotencyConflict(f"the Idempotency-Key {key!r} was used for another request; nothing was queued")
+        if verdict == b"stale":
+            return []
         if verdict == b"full":
             raise self._full(int(answers[0]), float(answers[1]))
         now, waiting, *earlier = answers

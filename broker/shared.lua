@@ -5,6 +5,7 @@ local READY, WAITING, COUNTS, LEASES = TAG .. 'ready', TAG .. 'waiting', TAG .. 
 local LEASE_HEADER = 3 -- fields of a lease that are not jobs
 
 local function job_key(id) return TAG .. 'job:' .. id end
+local function file_key(file) return TAG .. 'file:' .. file end
 local function queue_key(batch) return TAG .. 'queue:' .. batch end
 local function lease_key(lease) return TAG .. 'lease:' .. lease end
 local function entry_ms(entry) return string.match(entry, '^%d+') end
@@ -19,8 +20,47 @@ local function ring()
   if redis.call('LLEN', TAG .. 'bell') == 0 then redis.call('LPUSH', TAG .. 'bell', '1') end
 end
 
+local moved_files = {} -- batch files of which jobs ended in this script
+
 local function publish(channel, ids)
   if #ids > 0 then redis.call('PUBLISH', TAG .. channel, table.concat(ids, ' ')) end
+  if channel == 'ended' then
+    for file in pairs(moved_files) do redis.call('PUBLISH', TAG .. 'moved', 'file:' .. file) end
+  end
+end
+
+-- The batch file that still counts a job, or nothing.
+local function file_of(id)
+  local file = redis.call('HGET', job_key(id), 'file')
+  if file and redis.call('EXISTS', file_key(file)) == 1 then return file end
+end
+
+local function count_running(file, number)
+  if file then redis.call('HINCRBY', file_key(file), 'running', number) end
+end
+
+-- A job of a batch file ends: it is counted and listed; with the last one the file begins to expire.
+local function list_ended(file, id, now, ttl_s, state)
+  local key, job = file_key(file), redis.call('HMGET', job_key(id), 'state', 'custom')
+  if job[1] == 'running' then count_running(file, -1) end
+  redis.call('HINCRBY', key, state, 1)
+  local list = key .. (state == 'succeeded' and ':output' or ':errors')
+  redis.call('HSET', job_key(id), 'listed', redis.call('XADD', list, '*', 'i', id, 'c', job[2], 's', state))
+  if redis.call('HINCRBY', key, 'left', -1) == 0 then
+    redis.call('HSET', key, 'ended', now)
+    for _, part in ipairs({'', ':output', ':errors'}) do redis.call('EXPIRE', key .. part, ttl_s) end
+  end
+  moved_files[file] = true
+end
+
+-- A job of a batch file that had ended without success waits again.
+local function unlist(file, id, state)
+  local key = file_key(file)
+  redis.call('HINCRBY', key, state, -1)
+  redis.call('HINCRBY', key, 'left', 1)
+  redis.call('XDEL', key .. ':errors', redis.call('HGET', job_key(id), 'listed'))
+  redis.call('HDEL', key, 'ended')
+  for _, part in ipairs({'', ':output', ':errors'}) do redis.call('PERSIST', key .. part) end
 end
 
 local function add_waiting(batch, entry, number)
@@ -78,6 +118,7 @@ end
 
 -- A running job waits again in its old place, or at the end where its entry was deleted by hand.
 local function put_back(id, batch, entry)
+  count_running(file_of(id), -1)
   redis.call('HDEL', job_key(id), 'lease', 'worker', 'device', 'began', 'progress')
   redis.call('HSET', job_key(id), 'state', 'queued')
   local claimed = redis.pcall('XCLAIM', queue_key(batch), GROUP, BACK, 0, entry, 'FORCE', 'JUSTID')
@@ -87,6 +128,8 @@ end
 
 local function end_job(id, now, ttl_s, state, ...)
   if state == 'dead' then redis.call('HINCRBY', COUNTS, 'dead', 1) end
+  local file = file_of(id)
+  if file then list_ended(file, id, now, ttl_s, state) end
   redis.call('HSET', job_key(id), 'state', state, 'ended', now, ...)
   redis.call('EXPIRE', job_key(id), ttl_s)
 end
@@ -98,6 +141,33 @@ local function leave_lease(lease, ids)
     redis.call('DEL', lease_key(lease))
     redis.call('ZREM', LEASES, lease)
   end
+end
+
+-- A waiting job ends at once, a running one is stopped by its worker, an ended one stays as it is.
+local function cancel_job(id, ttl_s)
+  local job = redis.call('HMGET', job_key(id), 'state', 'batch', 'entry', 'lease', 'stop')
+  local state, batch, entry, lease = job[1], job[2], job[3], job[4]
+  if state == 'queued' then
+    end_job(id, now_ms(), ttl_s, 'cancelled')
+    redis.call('XACK', queue_key(batch), GROUP, entry)
+    redis.call('XDEL', queue_key(batch), entry)
+    take_waiting(batch, 1)
+    if redis.call('XLEN', queue_key(batch)) == 0 then redis.call('DEL', queue_key(batch)) end
+    publish('ended', {id})
+  elseif state == 'running' and not job[5] then
+    redis.call('HSET', job_key(id), 'stop', 1)
+    local stop = redis.call('HGET', lease_key(lease), '@stop')
+    redis.call('HSET', lease_key(lease), '@stop', stop == '' and id or stop .. ' ' .. id)
+  end
+end
+
+-- How many jobs wait, and how many finish in a second.
+local function backlog(now)
+  local counts = redis.call('HMGET', COUNTS, 'queued', 'window', 'done', 'rate')
+  local elapsed = now - tonumber(counts[2] or now)
+  local rate = counts[4] or '0'
+  if elapsed >= 1000 then rate = tostring(tonumber(counts[3]) * 1000 / elapsed) end
+  return tonumber(counts[1] or 0), rate
 end
 
 -- The same fields, in the same order, as records.py parses.

@@ -10,6 +10,7 @@ MercerError
     NotFound                    404
         UnknownJob
         UnknownDataset
+        UnknownBatch
     NotFinished                 409  the result was asked for too early
     NoResult                    409  the job ended without a result
     NotRetryable                409  the job has not failed
@@ -149,6 +150,13 @@ class UnknownDataset(NotFound):
 
     code = "unknown-dataset"
     title = "No such data set"
+
+
+class UnknownBatch(NotFound):
+    """No batch has this id, or its record has passed its time to live."""
+
+    code = "unknown-batch"
+    title = "No such batch"
 
 
 class NotFinished(MercerError):

@@ -16,6 +16,7 @@ from mercer.errors import MercerError
 from service.app import create_app
 from service.draining import Draining
 from service.settings import Settings
+from store.batches import BatchFiles
 from store.datasets import Datasets
 from store.local import LocalObjects
 from store.results import Results
@@ -67,7 +68,8 @@ def _app(settings: Settings) -> FastAPI:
         idempotency_ttl_s=settings.idempotency_ttl_s,
         max_queued=settings.max_queued,
     )
-    return create_app(settings, broker, Datasets(objects, settings.max_upload_bytes), Results(objects))
+    datasets = Datasets(objects, settings.max_upload_bytes)
+    return create_app(settings, broker, datasets, Results(objects), BatchFiles(objects))
 
 
 def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:

@@ -78,17 +78,23 @@ class Admission:
             CostExceeded: more than a job may take.
         """
         if not parsed.bulk:
-            return [self._submission(parsed.specs[0], idempotency_key)]
+            return [self.submission(parsed.specs[0], idempotency_key)]
         made = []
         for index, spec in enumerate(parsed.specs):
             key = None if idempotency_key is None else f"{idempotency_key}/{index}"
             try:
-                made.append(self._submission(spec, key))
+                made.append(self.submission(spec, key))
             except MercerError as error:
-                raise _below(f"/jobs/{index}", error) from None
+                raise below(f"/jobs/{index}", error) from None
         return made
 
-    def _submission(self, spec: Spec, key: str | None) -> Submission:
+    def submission(self, spec: Spec, key: str | None) -> Submission:
+        """What to queue for one spec.
+
+        Raises:
+            InvalidSpec: an unknown data set, or parameters that do not fit the arrays.
+            CostExceeded: more than a job may take.
+        """
         infos = {field: self._info(field, reference) for field, reference in spec.arrays().items()}
         spec.check(infos)
         cost = spec.cost(infos)
@@ -113,7 +119,7 @@ class Admission:
         except UnknownDataset as error:
             raise InvalidSpec("A data set is unknown.", errors=(FieldError(f"/{field}", error.detail),)) from None
         except InvalidSpec as error:
-            raise _below(f"/{field}", error) from None
+            raise below(f"/{field}", error) from None
 
     def _check_cost(self, cost: Cost) -> None:
         needed, limit = cost.bytes_in + cost.peak_bytes, self._settings.max_job_bytes
@@ -133,7 +139,7 @@ def reads_store(specs: list[Spec]) -> bool:
     return any(isinstance(array, DatasetReference) for spec in specs for array in spec.arrays().values())
 
 
-def _below(prefix: str, error: MercerError) -> MercerError:
+def below(prefix: str, error: MercerError) -> MercerError:
     """The same error of a part of the document."""
     errors = tuple(FieldError(prefix + pointer, detail) for pointer, detail in error.errors)
     if not errors:

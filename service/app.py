@@ -10,14 +10,17 @@ from typing import Any
 from fastapi import FastAPI
 
 from broker.service_broker import ServiceBroker
+from service import batches as batch_routes
 from service import catalogue, datasets, events, health, jobs, openapi, problems, results
 from service.admission import Admission
+from service.admitting import Admitter
 from service.door import Door
 from service.draining import Draining
 from service.front import Front
 from service.metrics import MeasureRequests, Metrics
 from service.parts import Parts
 from service.settings import Settings
+from store.batches import BatchFiles
 from store.datasets import Datasets
 from store.results import Results
 
@@ -33,18 +36,23 @@ ROUTERS = (
     results.router,
     events.router,
     datasets.router,
+    batch_routes.router,
     catalogue.router,
     health.router,
 )
 
 
-def create_app(settings: Settings, broker: ServiceBroker, datasets: Datasets, results: Results) -> FastAPI:
+def create_app(
+    settings: Settings, broker: ServiceBroker, datasets: Datasets, results: Results, batches: BatchFiles
+) -> FastAPI:
     """The service over what it is given; closes the broker when it ends."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.parts.admitter.wake()  # for what a process that died left behind
         yield
         app.state.parts.draining.start()
+        await app.state.parts.admitter.close()
         await broker.close()
 
     app = bare_app(lifespan=lifespan)
@@ -53,8 +61,10 @@ def create_app(settings: Settings, broker: ServiceBroker, datasets: Datasets, re
         broker=broker,
         datasets=datasets,
         results=results,
+        batches=batches,
         admission=Admission(datasets.resolve, settings),
         door=Door(broker),
+        admitter=Admitter(broker, batches),
         draining=Draining(),
         metrics=Metrics(settings.max_queued),
     )

@@ -11,17 +11,19 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from mercer.batches import Batch, BatchLine
 from mercer.jobs import Dataset, Job, Result, Worker
 from mercer.specs import KINDS
 from service.admission import MAX_JOBS
+from service.batch_lines import Line
 from service.documented import reference
 from service.jobs import Ids, Jobs, WaitFor
 from service.problems import Problem
 
 TEMPLATE = "#/components/schemas/{model}"
 
-SENT: tuple[type[BaseModel], ...] = (Ids, WaitFor, *KINDS.values())
-ANSWERED: tuple[type[BaseModel], ...] = (Jobs, Job, Result, Dataset, Worker, Problem)
+SENT: tuple[type[BaseModel], ...] = (Ids, WaitFor, Line, *KINDS.values())
+ANSWERED: tuple[type[BaseModel], ...] = (Jobs, Job, Result, Dataset, Worker, Batch, BatchLine, Problem)
 
 
 def describe(app: FastAPI) -> dict[str, Any]:

@@ -10,10 +10,12 @@ from starlette.requests import Request
 
 from broker.service_broker import ServiceBroker
 from service.admission import Admission
+from service.admitting import Admitter
 from service.door import Door
 from service.draining import Draining
 from service.metrics import Metrics
 from service.settings import Settings
+from store.batches import BatchFiles
 from store.datasets import Datasets
 from store.results import Results
 
@@ -26,8 +28,10 @@ class Parts:
     broker: ServiceBroker
     datasets: Datasets
     results: Results
+    batches: BatchFiles
     admission: Admission
     door: Door
+    admitter: Admitter
     draining: Draining
     metrics: Metrics
 

@@ -13,6 +13,7 @@ from mercer.arrays import digest, header_bytes, to_npy
 from mercer.specs import Gram
 from service.app import create_app
 from service.settings import Settings
+from store.batches import BatchFiles
 from store.datasets import Datasets
 from store.local import LocalObjects
 from store.results import Results
@@ -52,8 +53,10 @@ async def broker(settings):
 
 
 @pytest.fixture
-def app(settings, broker, objects, results):
-    return create_app(settings, broker, Datasets(objects, settings.max_upload_bytes), results)
+async def app(settings, broker, objects, results):
+    app = create_app(settings, broker, Datasets(objects, settings.max_upload_bytes), results, BatchFiles(objects))
+    yield app
+    await app.state.parts.admitter.close()
 
 
 @pytest.fixture
@@ -95,6 +98,10 @@ class FakeWorker:
         return Finished(
             id=job_id, state="failed", error=b'{"detail": "no"}', device="cpu", batch_size=1, timings=TIMINGS
         )
+
+    def succeeded(self, job_id):
+        result = b'{"shape": [1], "dtype": "float64", "size_bytes": 136, "value": [1.0]}'
+        return Finished(id=job_id, state="succeeded", result=result, device="cpu", batch_size=1, timings=TIMINGS)
 
     def _finished(self, job, array, stored, inline, state, error):
         result = None

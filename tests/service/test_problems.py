@@ -226,7 +226,7 @@ async def test_every_error_of_the_tree_is_its_problem(client, failing, error):
 
 async def test_when_redis_is_away_the_client_is_told_when_to_come_back(settings, app):
     broker = ServiceBroker("unix:///nowhere.sock", namespace="x", result_ttl_s=1, idempotency_ttl_s=1, max_queued=1)
-    away = create_app(settings, broker, app.state.parts.datasets, app.state.parts.results)
+    away = create_app(settings, broker, app.state.parts.datasets, app.state.parts.results, app.state.parts.batches)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(away), base_url="http://testserver") as client:
         answer = await client.post("/v1/jobs", json=SPEC)
     await broker.close()

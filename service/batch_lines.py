@@ -1,0 +1,139 @@
+"""From the lines that a client sent to the lines that are kept: every one is checked before the first is queued."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from itertools import islice
+from typing import Annotated, BinaryIO
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from broker.files import job_id
+from broker.records import Submission
+from mercer.batches import MAX_LINES
+from mercer.errors import FieldError, InvalidSpec, MercerError
+from mercer.specs import JobSpec
+from service.admission import Admission, below
+from service.bodies import MAX_JSON_BYTES
+from service.field_errors import problem_of
+from store.objects import ObjectWriter
+
+MAX_ERRORS = 100
+"""Shown in one problem document."""
+
+LINES_AT_ONCE = 100
+"""Checked in one turn of a thread: 5 to 10 ms, after which other requests have theirs."""
+
+
+class Line(BaseModel):
+    """One job of a batch file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    custom_id: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    """Printable characters; each once in a file."""
+    spec: JobSpec
+
+
+class Lines:
+    """The lines of a file, checked in slices.
+
+    Args:
+        source: What the client sent.
+        kept: Where the checked lines go.
+        admission: Decides which jobs may be queued.
+    """
+
+    def __init__(self, source: BinaryIO, kept: ObjectWriter, admission: Admission) -> None:
+        self._numbered = enumerate(_lines(source), 1)
+        self._kept = kept
+        self._admission = admission
+        self._seen: dict[str, int] = {}
+        self._errors: list[FieldError] = []
+        self._bad = 0
+        self.total = 0
+
+    def check_some(self) -> bool:
+        """Check the next lines; False when there were none.
+
+        Raises:
+            InvalidSpec: there are too many.
+            Unavailable: they cannot be stored.
+        """
+        good = []
+        several = list(islice(self._numbered, LINES_AT_ONCE))
+        for number, text in several:
+            if text.strip():
+                good += self._checked(number, text)
+        self._kept.write(b"".join(good))
+        return bool(several)
+
+    def check_end(self) -> None:
+        """All lines were seen.
+
+        Raises:
+            InvalidSpec: some of them are not valid, or there are none.
+        """
+        if self._bad:
+            shown = f"; the first {MAX_ERRORS} errors are shown" if len(self._errors) > MAX_ERRORS else ""
+            detail = f"{self._bad} of the {self.total} lines are not valid{shown}. Nothing was queued."
+            raise InvalidSpec(detail, errors=tuple(self._errors[:MAX_ERRORS]))
+        if not self.total:
+            raise InvalidSpec('expected lines of {"custom_id": ..., "spec": {...}}, got none')
+
+    def _checked(self, number: int, text: bytes) -> list[bytes]:
+        self.total += 1
+        if self.total > MAX_LINES:
+            raise InvalidSpec(f"expected at most {MAX_LINES:,} lines, got more")
+        try:
+            return [kept_line(*self._parsed(number, text))]
+        except (ValidationError, MercerError) as error:
+            self._bad += 1
+            if len(self._errors) <= MAX_ERRORS:  # one more than is shown tells that there are more
+                problem = problem_of(error, text) if isinstance(error, ValidationError) else error
+                self._errors += below(f"/lines/{number}", problem).errors
+            return []
+
+    def _parsed(self, number: int, text: bytes) -> tuple[str, Submission]:
+        if len(text) > MAX_JSON_BYTES:
+            raise InvalidSpec(f"expected a line of at most {MAX_JSON_BYTES} bytes, got more; upload its arrays")
+        line = Line.model_validate_json(text)
+        if (earlier := self._seen.setdefault(line.custom_id, number)) != number:
+            detail = f"expected a custom_id of its own, got that of line {earlier}"
+            raise InvalidSpec(detail, errors=(FieldError("/custom_id", detail),))
+        try:
+            return line.custom_id, self._admission.submission(line.spec, None)
+        except MercerError as error:
+            raise below("/spec", error) from None
+
+
+def kept_line(custom_id: str, job: Submission) -> bytes:
+    """How a job is kept: JSON has neither tabs nor line ends of its own."""
+    head = [custom_id, job.kind, job.batch_key, job.flops, job.bytes]
+    return json.dumps(head, separators=(",", ":")).encode() + b"\t" + job.spec + b"\n"
+
+
+def submission_of(line: bytes, batch: str, number: int) -> Submission:
+    """The job of a kept line."""
+    head, _, spec = line.partition(b"\t")
+    custom_id, kind, batch_key, flops, size_bytes = json.loads(head)
+    return Submission(
+        id=job_id(batch, number),
+        kind=kind,
+        batch_key=batch_key,
+        spec=spec,
+        fingerprint=hashlib.sha256(spec).hexdigest(),
+        flops=flops,
+        bytes=size_bytes,
+        custom_id=custom_id,
+    )
+
+
+def _lines(source: BinaryIO) -> Iterator[bytes]:
+    """Each line; of one that is too long, no more than shows it."""
+    while line := source.readline(MAX_JSON_BYTES + 1):
+        yield line
+        while len(line) > MAX_JSON_BYTES and not line.endswith(b"\n"):
+            line = source.readline(MAX_JSON_BYTES + 1)

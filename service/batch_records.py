@@ -1,0 +1,58 @@
+"""From the broker's records of batch files to the documents that clients read."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pydantic_core
+
+from broker.files import Entry, FileRecord
+from broker.records import Record
+from mercer.batches import Batch, BatchLine, BatchStatus, Counts
+from mercer.jobs import State
+from service.records import stored_of
+
+
+def batch_of(record: FileRecord) -> Batch:
+    """The batch as clients see it."""
+    return Batch(
+        id=record.id,
+        status=status_of(record),
+        counts=Counts(total=record.total, **{state.value: number for state, number in record.counts.items()}),
+        created_at=_time(record.created_ms),
+        finished_at=_time(record.finished_ms) if record.finished_ms else None,
+    )
+
+
+def status_of(record: FileRecord) -> BatchStatus:
+    """One word for all of its jobs."""
+    if record.left:
+        return BatchStatus.CANCELLING if record.stopped else BatchStatus.IN_PROGRESS
+    if record.stopped:
+        return BatchStatus.CANCELLED
+    whole = record.counts[State.SUCCEEDED] == record.total
+    return BatchStatus.COMPLETED if whole else BatchStatus.COMPLETED_WITH_ERRORS
+
+
+def batch_json(record: FileRecord) -> bytes:
+    """The document of one batch."""
+    return batch_of(record).model_dump_json(exclude_none=True).encode()
+
+
+def line_json(entry: Entry, record: Record | None) -> bytes:
+    """A line of the output or the errors; of a job whose record has expired, no more than that it ended."""
+    result = stored_of(record).public(record.id) if record and record.result is not None else None
+    error = pydantic_core.from_json(record.error) if record and record.error is not None else None
+    line = BatchLine(
+        custom_id=entry.custom_id,
+        job_id=entry.job_id,
+        state=entry.state,
+        result=result,
+        error=error,
+        cursor=entry.cursor,
+    )
+    return line.model_dump_json(exclude_none=True).encode() + b"\n"
+
+
+def _time(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)

@@ -1,0 +1,223 @@
+"""Batches: many jobs in one file of JSON lines; watched, read while they run, and cancelled as a whole."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+from io import BufferedReader
+from secrets import token_hex
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from fastapi.concurrency import contextmanager_in_threadpool
+from pydantic import BaseModel, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from broker.files import Entry, FileRecord
+from mercer.batches import MAX_BYTES, MAX_LINES, MEDIA_TYPE, Batch
+from mercer.errors import IdempotencyConflict, QueueFull, TooLarge, UnknownBatch, UnsupportedFormat
+from service.batch_lines import Lines
+from service.batch_records import batch_json, batch_of, line_json
+from service.bodies import pieces
+from service.documented import header, problems, reference
+from service.headers import MAX_WAIT_S, idempotency_key
+from service.parts import Parts, PartsDep
+from store.disk import Appender
+
+PIECE_BYTES = 2**20
+"""Handed to a thread at a time."""
+
+MEDIA_TYPES = (MEDIA_TYPE, "application/x-ndjson")
+NDJSON = "application/x-ndjson"
+
+LINES_AT_ONCE = 200
+"""Read from the queue at a time: 1 ms of the server's time."""
+
+SUBMISSION: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": f"At most {MAX_LINES:,} lines and {MAX_BYTES:,} bytes; each line as the schema says.",
+        "content": {media_type: {"schema": reference("Line")} for media_type in MEDIA_TYPES},
+    },
+    "parameters": [header("Idempotency-Key", "The same key and the same file give the same batch again.")],
+}
+LINES: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "A line of JSON for each job, as they ended.",
+        "content": {NDJSON: {"schema": reference("BatchLine")}},
+    },
+    **problems(400, 404, 503),
+}
+
+router = APIRouter(prefix="/v1/batches", tags=["batches"])
+
+
+class Batches(BaseModel):
+    """Several batches."""
+
+    batches: list[Batch]
+    next: str | None = Field(None, description="Cursor of the next page; absent on the last one.")
+
+
+Cursor = Annotated[str, Query(pattern=r"^\d{1,19}-\d{1,19}$", description="`cursor` of the last line that was read.")]
+Limit = Annotated[int, Query(ge=1, le=MAX_LINES, description="How many lines at most.")]
+Wait = Annotated[
+    float, Query(ge=0, le=MAX_WAIT_S, description="Hold the answer for so many seconds until there is one.")
+]
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=Batch,
+    responses=problems(400, 408, 413, 415, 422, 429, 503),
+    openapi_extra=SUBMISSION,
+)
+async def submit(request: Request, parts: PartsDep) -> Response:
+    """Queue many jobs, a line each, when all of them are valid."""
+    key = idempotency_key(request.headers.get("idempotency-key"))
+    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    if content_type not in MEDIA_TYPES:
+        raise UnsupportedFormat(f"expected Content-Type {' or '.join(MEDIA_TYPES)}, got {content_type[:80] or 'none'}")
+    async with contextmanager_in_threadpool(parts.batches.scratch()) as received:
+        fingerprint = await _receive(request, received)
+        earlier = None if key is None else await parts.broker.files.known(key, fingerprint)
+        batch = earlier or await _accept(parts, received, fingerprint, key)
+    parts.admitter.wake()
+    headers = {"location": f"/v1/batches/{batch}"} | ({"idempotent-replayed": "true"} if earlier else {})
+    return _json(batch_json(await known(parts, batch)), 202, headers)
+
+
+async def _receive(request: Request, received: Appender) -> str:
+    """Keep the body aside; its SHA-256."""
+    sha256 = hashlib.sha256()
+    piece = bytearray()
+
+    def keep(data: bytearray) -> None:
+        sha256.update(data)
+        received.write(data)
+
+    async for chunk in pieces(request, MAX_BYTES):
+        piece += chunk
+        if len(piece) >= PIECE_BYTES:
+            await run_in_threadpool(keep, piece)
+            piece = bytearray()
+    await run_in_threadpool(keep, piece)
+    return sha256.hexdigest()
+
+
+async def _accept(parts: Parts, received: Appender, fingerprint: str, key: str | None) -> str:
+    """Check every line, make them durable, and only then begin the batch."""
+    batch = token_hex(16)
+    received.file.seek(0)
+    async with contextmanager_in_threadpool(parts.batches.writer(batch)) as kept:
+        with BufferedReader(received.file) as source:
+            lines = Lines(source, kept, parts.admission)
+            while await run_in_threadpool(lines.check_some):
+                pass
+        lines.check_end()
+        if lines.total > (limit := parts.settings.max_queued):
+            raise TooLarge(f"expected at most as many lines as may wait in the queue, {limit:,}, got {lines.total:,}")
+        await run_in_threadpool(kept.commit)
+    try:
+        begun = await parts.broker.files.open(batch, lines.total, fingerprint, key)
+    except (IdempotencyConflict, QueueFull):
+        await run_in_threadpool(parts.batches.delete, batch)
+        raise
+    if begun != batch:  # the same request came twice at once
+        await run_in_threadpool(parts.batches.delete, batch)
+    return begun
+
+
+@router.get("", response_model=Batches, responses=problems(400, 503))
+async def list_batches(
+    parts: PartsDep,
+    cursor: Annotated[
+        str | None, Query(pattern=r"^\d{1,19}-\d{1,19}$", description="`next` of the page before.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> Response:
+    """List batches, newest first."""
+    records, following = await parts.broker.files.page(cursor, limit)
+    page = Batches(batches=[batch_of(record) for record in records], next=following)
+    return _json(page.model_dump_json(exclude_none=True).encode(), 200)
+
+
+@router.get("/{batch_id}", response_model=Batch, responses=problems(400, 404, 503))
+async def show(
+    batch_id: str,
+    parts: PartsDep,
+    wait: Annotated[
+        float, Query(ge=0, le=MAX_WAIT_S, description="Hold the answer until all jobs are done, for so many seconds.")
+    ] = 0,
+) -> Response:
+    """Show a batch and how many of its jobs are in which state."""
+    record = await known(parts, batch_id)
+    if wait and record.left:
+        await parts.draining.wait(parts.broker.files.wait(batch_id, wait))
+        record = await known(parts, batch_id)
+    return _json(batch_json(record), 200)
+
+
+@router.post("/{batch_id}/cancel", status_code=202, response_model=Batch, responses=problems(404, 503))
+async def cancel(batch_id: str, parts: PartsDep) -> Response:
+    """Cancel the jobs of a batch that have not ended; what is finished stays."""
+    await parts.broker.files.stop(batch_id)
+    record = await known(parts, batch_id)
+    parts.admitter.wake()
+    return _json(batch_json(record), 202)
+
+
+@router.get("/{batch_id}/output", response_class=StreamingResponse, responses=LINES)
+async def show_output(
+    batch_id: str, parts: PartsDep, after: Cursor = "0-0", limit: Limit = MAX_LINES, wait: Wait = 0
+) -> StreamingResponse:
+    """The jobs that succeeded by now, in the order in which they ended."""
+    return await _listed(parts, batch_id, "output", after, limit, wait)
+
+
+@router.get("/{batch_id}/errors", response_class=StreamingResponse, responses=LINES)
+async def show_errors(
+    batch_id: str, parts: PartsDep, after: Cursor = "0-0", limit: Limit = MAX_LINES, wait: Wait = 0
+) -> StreamingResponse:
+    """The jobs that ended otherwise by now; one that is tried again leaves this list."""
+    return await _listed(parts, batch_id, "errors", after, limit, wait)
+
+
+async def _listed(
+    parts: Parts, batch_id: str, name: Literal["output", "errors"], after: str, limit: int, wait: float
+) -> StreamingResponse:
+    await known(parts, batch_id)
+    first = parts.broker.files.entries(batch_id, name, after, min(limit, LINES_AT_ONCE), wait)
+    entries = await parts.draining.wait(first) or []
+    return StreamingResponse(_pages(parts, batch_id, name, entries, limit), 200, media_type=NDJSON)
+
+
+async def _pages(parts: Parts, batch_id: str, name: str, entries: list[Entry], limit: int) -> AsyncIterator[bytes]:
+    """The lines, read from the queue while they are sent."""
+    while entries:
+        records = await parts.broker.records([entry.job_id for entry in entries])
+        yield b"".join(line_json(entry, record) for entry, record in zip(entries, records, strict=True))
+        limit -= len(entries)
+        after = entries[-1].cursor
+        entries = await parts.broker.files.entries(batch_id, name, after, min(limit, LINES_AT_ONCE)) if limit else []
+
+
+async def known(parts: Parts, batch_id: str) -> FileRecord:
+    """The record of a batch.
+
+    Raises:
+        UnknownBatch: there is none.
+    """
+    record = await parts.broker.files.record(batch_id)
+    if record is None:
+        raise UnknownBatch(
+            f"no batch {batch_id[:64]}: expected the id of a batch whose record has not passed its time to live"
+        )
+    return record
+
+
+def _json(body: bytes, status: int, headers: dict[str, str] | None = None) -> Response:
+    return Response(body, status, headers, media_type="application/json")
