@@ -12,7 +12,7 @@ import numpy as np
 import redis
 from dramatiq.brokers.redis import RedisBroker
 
-URL = os.environ["MERCER_REDIS_URL"]
+URL = os.environ["PEER_REDIS_URL"]
 dramatiq.set_broker(RedisBroker(url=URL, namespace="dramatiq-peer"))
 connection = redis.Redis.from_url(URL)
 

@@ -7,6 +7,7 @@ import argparse
 import base64
 import io
 import os
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -22,6 +23,7 @@ import redis
 import mercer
 from benchmarks.report import save, table
 from deploy.local import LocalService
+from deploy.valkey import Valkey
 from mercer import kernels as k
 
 JOBS = 1_000
@@ -40,13 +42,13 @@ def service(batch: int) -> Iterator[LocalService]:
     """The whole service with at most `batch` jobs in a launch."""
     with tempfile.TemporaryDirectory() as folder:
         environment = {"MERCER_BATCH_JOBS": str(batch)}
-        with LocalService(Path(folder), environment=environment) as local:
+        with LocalService(Path(folder), environment=environment, logs=Path(folder)) as local:
             yield local
 
 
-def cpu_s(pids: list[int]) -> float:
-    """User and system time of these processes so far."""
-    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in pids)
+def cpu_s(local: LocalService) -> float:
+    """User and system time of the service's processes so far."""
+    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in local.pids.values())
 
 
 def submit_all(client: mercer.Client, specs: list[mercer.Gram]) -> float:
@@ -75,9 +77,9 @@ def through_service(batch: int, make: Callable[[int], list[mercer.Gram]]) -> tup
         best, cost = np.inf, np.inf
         for round_ in range(ROUNDS):
             specs = make(round_)
-            before = cpu_s(local.pids)
+            before = cpu_s(local)
             best = min(best, submit_all(client, specs))
-            cost = min(cost, (cpu_s(local.pids) - before) / JOBS * 1e6)
+            cost = min(cost, (cpu_s(local) - before) / JOBS * 1e6)
         return JOBS / best, cost
 
 
@@ -94,10 +96,10 @@ def latency_ms() -> np.ndarray:
 
 
 @contextmanager
-def dramatiq_worker(url: str) -> Iterator[subprocess.Popen[bytes]]:
+def dramatiq_worker() -> Iterator[subprocess.Popen[bytes]]:
     """One process of eight threads, as Dramatiq is run by default on two cores."""
     command = [sys.executable, "-m", "dramatiq", "benchmarks.dramatiq_peer", "-p", "1", "-t", "8"]
-    environment = {**os.environ, "MERCER_REDIS_URL": url, "OPENBLAS_NUM_THREADS": "1"}
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     worker = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     try:
         yield worker
@@ -113,29 +115,34 @@ def encoded(x: np.ndarray) -> str:
     return base64.b64encode(out.getvalue()).decode()
 
 
-def through_dramatiq(noop: bool) -> float:
-    """Jobs per second on the service's own Valkey."""
-    with service(64) as local:
-        os.environ["MERCER_REDIS_URL"] = local.redis_url
+def through_dramatiq() -> tuple[float, float]:
+    """Jobs per second of Gram jobs, and of jobs that do nothing, on the same server started in the same way."""
+    with tempfile.TemporaryDirectory() as folder, Valkey(Path(folder)) as valkey:
+        os.environ["PEER_REDIS_URL"] = valkey.url
         from benchmarks import dramatiq_peer as peer  # reads the address when it is imported
 
-        store = redis.Redis.from_url(local.redis_url)
-        best = np.inf
-        with dramatiq_worker(local.redis_url):
-            for round_ in range(ROUNDS + 1):
-                inputs = [points(round_ * JOBS + i) for i in range(JOBS)]
-                keys = [f"peer:{round_}:{i}" for i in range(JOBS)]
-                start = time.perf_counter()
-                for key, x in zip(keys, inputs, strict=True):
-                    if noop:
-                        peer.nothing.send(key)
-                    else:
-                        peer.gram.send(key, encoded(x), 2.0)
-                while store.exists(*keys) < JOBS:
-                    time.sleep(0.005)
-                store.mget(keys)
-                best = min(best, time.perf_counter() - start) if round_ else best
-        return JOBS / best
+        def send_gram(key: str, x: np.ndarray) -> None:
+            peer.gram.send(key, encoded(x), 2.0)
+
+        with dramatiq_worker():
+            return peer_rate(valkey.url, send_gram), peer_rate(valkey.url, lambda key, x: peer.nothing.send(key))
+
+
+def peer_rate(url: str, send: Callable[[str, np.ndarray], object]) -> float:
+    """Jobs per second from the first submission until the last result is in the client's memory."""
+    store = redis.Redis.from_url(url)
+    times = []
+    for round_ in range(ROUNDS + 1):
+        inputs = [points(round_ * JOBS + i) for i in range(JOBS)]
+        keys = [f"peer:{secrets.token_hex(8)}" for _ in range(JOBS)]
+        start = time.perf_counter()
+        for key, x in zip(keys, inputs, strict=True):
+            send(key, x)
+        while store.exists(*keys) < JOBS:
+            time.sleep(0.005)
+        store.mget(keys)
+        times.append(time.perf_counter() - start)
+    return JOBS / min(times[1:])
 
 
 def main() -> None:
@@ -147,13 +154,14 @@ def main() -> None:
     single, single_us = through_service(1, grams)
     noop, noop_us = through_service(64, tiny)
     p50, p99 = np.percentile(latency_ms(), [50, 99])
-    peer = through_dramatiq(noop=False)
+    peer, peer_noop = through_dramatiq()
     rows = [
         ("1,000 Gram jobs of 50 x 50, d = 8: jobs/s", batched, "", ""),
         ("the same with batch size 1: jobs/s", single, "batched / single", batched / single),
         ("Dramatiq, 8 threads, same function, same Valkey: jobs/s", peer, "mercer / Dramatiq", batched / peer),
         ("CPU of API + worker + Valkey per Gram job: us", batched_us, "with batch size 1: us", single_us),
         ("tiny jobs at batch 64: jobs/s", noop, "CPU of API + worker + Valkey per job: us", noop_us),
+        ("Dramatiq, jobs that do nothing: jobs/s", peer_noop, "mercer / Dramatiq", noop / peer_noop),
         ("one tiny job, submit to result, p50: ms", p50, "p99: ms", p99),
     ]
     print(table(("measure", "value", "beside", "value"), rows))

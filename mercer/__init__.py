@@ -8,13 +8,13 @@ with mercer.Client() as client:
 """
 
 from mercer import errors, kernels
-from mercer.arrays import DatasetReference, Rows
 from mercer.async_client import AsyncClient
 from mercer.client import Client
 from mercer.errors import MercerError
 from mercer.events import Event
 from mercer.handles import AsyncJobHandle, Completed, JobHandle, as_completed
 from mercer.jobs import Dataset, Job, State
+from mercer.points import DatasetReference, Rows
 from mercer.specs import Gram, Spec
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""How arrays travel: .npy bytes by digest when they are large, JSON lists when they are small; never pickle."""
+"""Arrays as npy bytes, read strictly and never by pickle."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import ast
 import hashlib
 import math
 import struct
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from functools import lru_cache
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import PydanticCustomError, core_schema
 
 from mercer.errors import InvalidArray
 
 MAX_INLINE = 1_000
-"""Numbers in an inline array: JSON costs 300 times what npy does, so larger ones are uploaded."""
+"""Numbers in an array that travels within a job spec or record; larger ones are uploaded or fetched by themselves."""
 
 MAX_HEADER_BYTES = 4_096
 """NumPy writes 118 bytes for a plain array; only a crafted file needs more than this."""
@@ -79,6 +77,7 @@ def header_length(head: bytes) -> int:
     return int(length)
 
 
+@lru_cache(maxsize=1_024)  # like jobs have like headers
 def parse_header(head: bytes) -> Header:
     """Read an npy header strictly, without NumPy's reader, which allocates what the header claims.
 
@@ -149,172 +148,6 @@ def first_not_finite(array: np.ndarray[Any, Any]) -> tuple[int, ...] | None:
     if array.dtype.kind != "f" or (finite := np.isfinite(array)).all():
         return None
     return tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), array.shape))
-
-
-Index = Annotated[int, Field(ge=0, le=MAX_INDEX)]
-
-
-class Rows(BaseModel):
-    """Rows start, start + step, ... before stop."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    start: Index = 0
-    stop: Index | None = None
-    step: Annotated[int, Field(ge=1, le=MAX_INDEX)] = 1
-
-
-def _from_sequence(value: object) -> object:
-    """In Python, also a list, a range, a NumPy array or a slice."""
-    if isinstance(value, slice):
-        given = {"start": value.start, "stop": value.stop, "step": value.step}
-        return {name: number for name, number in given.items() if number is not None}
-    if isinstance(value, np.ndarray):
-        return tuple(value.tolist())
-    return tuple(value) if isinstance(value, list | range) else value
-
-
-class DatasetReference(BaseModel):
-    """An uploaded data set, or some of its columns and rows, in the order given."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    dataset: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-    columns: Annotated[
-        Annotated[tuple[Index | str, ...], Field(min_length=1, max_length=10_000)] | None,
-        BeforeValidator(_from_sequence),
-    ] = None
-    """Names or indices from 0."""
-    rows: Annotated[
-        Rows | Annotated[tuple[Index, ...], Field(min_length=1, max_length=100_000)] | None,
-        BeforeValidator(_from_sequence),
-    ] = None
-
-
-class Points:
-    """Annotation of a field that holds points, shape (n, d): an inline list, a data set, or a NumPy array.
-
-    A parsed spec holds a float64 array for an inline list and a `DatasetReference` for a data set.
-    In Python any real array is taken as it is, and a `mercer.Dataset`; an array over MAX_INLINE numbers must be
-    uploaded before the spec is sent, as the client does by itself.
-    """
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
-        """JSON: a list of rows or a reference. Python: also any real array."""
-        reference = handler.generate_schema(DatasetReference)
-        number = core_schema.float_schema(strict=True, allow_inf_nan=False)
-        rows = core_schema.no_info_after_validator_function(
-            _from_rows,
-            # The first wrong number is enough: a long list of NaN would make an error as long.
-            core_schema.list_schema(core_schema.list_schema(number, fail_fast=True), strict=True, fail_fast=True),
-        )
-        from_json = core_schema.tagged_union_schema(
-            {"reference": reference, "rows": rows},
-            lambda value: "rows" if isinstance(value, list) else "reference",
-        )
-        return core_schema.json_or_python_schema(
-            json_schema=from_json,
-            python_schema=core_schema.tagged_union_schema(
-                {
-                    "reference": core_schema.no_info_before_validator_function(_reference_of, reference),
-                    "array": core_schema.no_info_plain_validator_function(_from_python),
-                },
-                lambda value: "reference" if isinstance(_reference_of(value), DatasetReference | dict) else "array",
-            ),
-            serialization=core_schema.plain_serializer_function_ser_schema(_to_json),
-        )
-
-    def __get_pydantic_json_schema__(
-        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
-    ) -> dict[str, Any]:
-        """The wire forms."""
-        return {
-            "description": f"An (n, d) list of rows of at most {MAX_INLINE} numbers in all, or an uploaded data set.",
-            "anyOf": [
-                {
-                    "type": "array",
-                    "minItems": 1,
-                    "maxItems": MAX_INLINE,
-                    "items": {
-                        "type": "array",
-                        "minItems": 1,
-                        "maxItems": MAX_INLINE,
-                        "items": {"type": "number"},
-                    },
-                },
-                handler(DatasetReference.__pydantic_core_schema__),
-            ],
-        }
-
-
-def _from_rows(rows: list[list[float]]) -> np.ndarray[Any, Any]:
-    if not rows or not rows[0]:
-        raise PydanticCustomError("array_empty", "expected at least one point of at least one number, got none")
-    width = len(rows[0])
-    for index, row in enumerate(rows):
-        if len(row) != width:
-            raise PydanticCustomError(
-                "array_ragged",
-                "expected rows of equal length, got {got} numbers in row {row} and {width} in row 0",
-                {"got": len(row), "row": index, "width": width},
-            )
-    if (size := len(rows) * width) > MAX_INLINE:
-        raise PydanticCustomError(
-            "array_too_long",
-            "expected at most {limit} inline numbers, got {size}; upload it with PUT /v1/datasets/{digest}",
-            {"limit": MAX_INLINE, "size": size},
-        )
-    return _frozen(np.array(rows, dtype=np.float64))
-
-
-def _reference_of(value: object) -> object:
-    return getattr(value, "reference", value)  # the record of an uploaded data set stands for all of it
-
-
-def _from_python(value: object) -> np.ndarray[Any, Any]:
-    if not isinstance(value, np.ndarray | Sequence):
-        raise PydanticCustomError(
-            "array_type", "expected an array of shape (n, d), got {type}", {"type": type(value).__name__}
-        )
-    try:
-        array = np.asarray(value)
-    except ValueError:
-        raise PydanticCustomError("array_ragged", "expected rows of equal length") from None
-    if array.dtype.kind not in "fiu":
-        raise PydanticCustomError(
-            "array_dtype", "expected real numbers, got dtype {dtype}", {"dtype": str(array.dtype)}
-        )
-    if array.ndim != 2 or array.size == 0:
-        raise PydanticCustomError(
-            "array_shape",
-            "expected shape (n, d) with n, d >= 1, got {shape}; for points on a line use x[:, None]",
-            {"shape": str(array.shape)},
-        )
-    if (bad := first_not_finite(array)) is not None:
-        raise PydanticCustomError(
-            "array_not_finite",
-            "expected finite numbers, got NaN or infinity at index {index}",
-            {"index": str(bad)},
-        )
-    return _frozen(array)
-
-
-def _frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
-def _to_json(value: np.ndarray[Any, Any] | DatasetReference) -> Any:
-    if isinstance(value, DatasetReference):
-        return value.model_dump(exclude_none=True)
-    if value.size > MAX_INLINE:
-        raise ValueError(f"an array of {value.size} numbers must be uploaded; inline ones have at most {MAX_INLINE}")
-    return value.astype(np.float64).tolist()
-
-
-PointsField = Annotated[np.ndarray[Any, Any] | DatasetReference, Points()]
-ArrayReference = np.ndarray[Any, Any] | DatasetReference
 
 
 def info_of(array: np.ndarray[Any, Any]) -> ArrayInfo:

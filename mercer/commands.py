@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import numpy as np
 
-from mercer.arrays import DatasetReference, Rows
 from mercer.client import Client
 from mercer.errors import InvalidRequest
 from mercer.handles import JobHandle
@@ -18,6 +17,7 @@ from mercer.jobs import Dataset, Job
 from mercer.kernels import FAMILIES
 from mercer.kernels.text import parse
 from mercer.plots import heat_map, require
+from mercer.points import DatasetReference, Rows
 from mercer.specs import Gram
 
 T = TypeVar("T")

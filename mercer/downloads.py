@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,6 @@ NPY_SEQUENCE = "application/x-npy-sequence"
 
 Watch = Callable[[str, float], None]
 """Told what is going on and how far it is, from 0 to 1."""
-
-_parse_header = lru_cache(maxsize=64)(parse_header)  # the results of many like jobs have the same header
 
 
 class Body:
@@ -96,7 +93,7 @@ class IntoArray:
         self._head += chunk
         if len(self._head) < 12 or len(self._head) < (length := header_length(self._head[:12])):
             return b""
-        header = _parse_header(self._head[:length])
+        header = parse_header(self._head[:length])
         self._array = np.empty(header.shape, header.dtype)
         self._view = self._array.data.cast("B")
         return self._head[length:]
@@ -141,7 +138,7 @@ def arrays_in(body: bytes) -> list[np.ndarray[Any, Any]]:
     start = 0
     while start < len(view):
         head = bytes(view[start : start + 12])
-        header = _parse_header(bytes(view[start : start + header_length(head)]))
+        header = parse_header(bytes(view[start : start + header_length(head)]))
         data = view[start + header.size_bytes : start + header.size_bytes + header.body_bytes]
         if len(data) != header.body_bytes:
             raise InvalidArray("The results ended before their last number.")

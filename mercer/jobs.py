@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from mercer.arrays import DatasetReference, DType, Rows
+from mercer.arrays import DType
+from mercer.points import DatasetReference, Rows
 
 
 class State(StrEnum):

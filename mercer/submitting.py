@@ -10,16 +10,19 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from pydantic import BaseModel
 
-from mercer.arrays import MAX_INLINE, DatasetReference
+from mercer.arrays import MAX_INLINE
 from mercer.errors import FieldError, MercerError
 from mercer.jobs import Dataset, Job
+from mercer.points import DatasetReference
 from mercer.retries import RESTART_PATIENCE_S, exchange
 from mercer.specs import Spec
 from mercer.steps import Chunks, Flow, Request, Work
 from mercer.uploads import Source, of_array
 
 MAX_JOBS = 1_000
-"""In one request; the service's bound."""
+"""Named in one request; the service's bound."""
+SUBMIT_JOBS = 256
+"""Submitted in one request, four full batches: workers begin with them while the next are on their way."""
 MAX_BODY_BYTES = 8_000_000
 """Of one request; the service's bound is a little higher."""
 MAX_HELD_BYTES = 64 * 2**20
@@ -121,7 +124,7 @@ def outgoing_of(spec: Spec) -> Outgoing:
 
 
 def held_specs(specs: Iterable[Spec]) -> Iterator[list[Outgoing]]:
-    """The specs in lists of at most MAX_JOBS, whose distinct arrays take at most about MAX_HELD_BYTES."""
+    """The specs in lists of at most SUBMIT_JOBS, whose distinct arrays take at most about MAX_HELD_BYTES."""
     held: list[Outgoing] = []
     seen: set[ArrayKey] = set()
     held_bytes = 0
@@ -129,7 +132,7 @@ def held_specs(specs: Iterable[Spec]) -> Iterator[list[Outgoing]]:
         held.append(outgoing)
         held_bytes += sum(array.nbytes for key, array in outgoing.arrays.values() if key not in seen)
         seen.update(key for key, _ in outgoing.arrays.values())
-        if len(held) == MAX_JOBS or held_bytes >= MAX_HELD_BYTES:
+        if len(held) == SUBMIT_JOBS or held_bytes >= MAX_HELD_BYTES:
             yield held
             held, seen, held_bytes = [], set(), 0
     if held:

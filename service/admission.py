@@ -11,8 +11,9 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from broker.records import Submission
-from mercer.arrays import ArrayInfo, ArrayReference, DatasetReference, info_of
+from mercer.arrays import ArrayInfo, info_of
 from mercer.errors import CostExceeded, FieldError, InvalidSpec, MercerError, UnknownDataset
+from mercer.points import ArrayReference, DatasetReference
 from mercer.specs import SPEC, Cost, JobSpec, Spec
 from service.field_errors import problem_of
 from service.settings import Settings

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import pydantic_core
 from pydantic import ValidationError
 
-from mercer.arrays import DatasetReference
 from mercer.errors import FieldError, InvalidRequest, InvalidSpec, MercerError
 from mercer.kernels import FUNCTIONS
+from mercer.points import DatasetReference
 from mercer.specs import KINDS
 
 MAX_ERRORS = 20

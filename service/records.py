@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pydantic_core
 
 from broker.records import Record
-from mercer.jobs import TERMINAL, Job, Result, State
+from mercer.jobs import TERMINAL, Result
 
 RETRY_AFTER_S = 1
 """When to look again at a job that has not finished; waiting with ?wait=N is better."""
@@ -24,13 +25,6 @@ class StoredResult(Result):
     object: str | None = None
     offset: int = 0
 
-    def public(self, job_id: str) -> Result:
-        """As clients see it: the place in the store is no business of theirs."""
-        fields = self.model_dump(exclude={"object", "offset"}, exclude_none=True)
-        if self.object is not None:
-            fields["location"] = f"/v1/jobs/{job_id}/result"
-        return Result(**fields)
-
 
 def stored_of(record: Record) -> StoredResult:
     """What a succeeded job gave."""
@@ -38,31 +32,44 @@ def stored_of(record: Record) -> StoredResult:
     return StoredResult.model_validate_json(record.result)
 
 
-def job_of(record: Record) -> Job:
-    """The job as clients see it."""
-    return Job(
-        id=record.id,
-        kind=record.kind,
-        state=State(record.state),
-        batch_key=record.batch_key,
-        batch_size=record.batch_size,
-        attempt=record.attempt,
-        worker=record.worker,
-        device=record.device,
-        queue_position=record.queue_position,
-        progress=record.progress,
-        created_at=_time(record.created_ms),
-        started_at=_time(record.started_ms) if record.started_ms else None,
-        finished_at=_time(record.finished_ms) if record.finished_ms else None,
-        timings=record.timings,
-        result=None if record.result is None else stored_of(record).public(record.id),
-        error=None if record.error is None else pydantic_core.from_json(record.error),
-    )
+def job_document(record: Record) -> dict[str, Any]:
+    """A mercer.jobs.Job without the fields that are None; made a thousand at a time, hence without the model."""
+    document = {
+        "id": record.id,
+        "kind": record.kind,
+        "state": record.state,
+        "batch_key": record.batch_key,
+        "batch_size": record.batch_size,
+        "attempt": record.attempt,
+        "worker": record.worker,
+        "device": record.device,
+        "queue_position": record.queue_position,
+        "progress": record.progress,
+        "created_at": _time(record.created_ms),
+        "started_at": _time(record.started_ms),
+        "finished_at": _time(record.finished_ms),
+        "timings": record.timings,
+        "result": _public(record),
+        "error": None if record.error is None else pydantic_core.from_json(record.error),
+    }
+    return {name: value for name, value in document.items() if value is not None}
+
+
+def _public(record: Record) -> dict[str, Any] | None:
+    """The result as clients see it: the place in the store is no business of theirs."""
+    if record.result is None:
+        return None
+    result: dict[str, Any] = pydantic_core.from_json(record.result)
+    if "object" in result:
+        stored = ("object", "offset", "length")
+        result = {name: value for name, value in result.items() if name not in stored}
+        result["location"] = f"/v1/jobs/{record.id}/result"
+    return result
 
 
 def job_json(record: Record) -> bytes:
     """The document of one job."""
-    return job_of(record).model_dump_json(exclude_none=True).encode()
+    return pydantic_core.to_json(job_document(record))
 
 
 def jobs_json(records: list[Record], *, following: str | None = None) -> bytes:
@@ -71,5 +78,5 @@ def jobs_json(records: list[Record], *, following: str | None = None) -> bytes:
     return b'{"jobs":[' + b",".join(map(job_json, records)) + end
 
 
-def _time(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
+def _time(ms: int | None) -> datetime | None:
+    return datetime.fromtimestamp(ms / 1000, UTC) if ms else None

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from mercer.arrays import ArrayInfo, DatasetReference
+from mercer.arrays import ArrayInfo
 from mercer.errors import UnknownDataset
 from mercer.jobs import Dataset
+from mercer.points import DatasetReference
 from store.objects import Objects
 from store.selection import select
 from store.table_uploads import TableBody

@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mercer.arrays import ArrayInfo, DatasetReference, Rows
+from mercer.arrays import ArrayInfo
 from mercer.errors import FieldError, InvalidSpec
 from mercer.jobs import Dataset
+from mercer.points import DatasetReference, Rows
 
 NAMES_IN_A_MESSAGE = 20
 

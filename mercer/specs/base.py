@@ -7,7 +7,8 @@ from typing import Any, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from mercer.arrays import ArrayInfo, ArrayReference
+from mercer.arrays import ArrayInfo
+from mercer.points import ArrayReference
 
 
 class Cost(NamedTuple):

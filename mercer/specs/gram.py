@@ -5,10 +5,11 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from mercer.arrays import ArrayInfo, ArrayReference, DType, PointsField
+from mercer.arrays import ArrayInfo, DType
 from mercer.errors import FieldError, InvalidSpec
 from mercer.kernels import Family, Kernel
 from mercer.kernels.expression import MAX_LEAVES
+from mercer.points import ArrayReference, PointsField
 from mercer.specs.base import Cost, Spec
 
 SMALL_ENTRIES = 512 * 512

@@ -1,6 +1,7 @@
 import io
 import json
 import struct
+from base64 import b64encode
 
 import numpy as np
 import pytest
@@ -13,9 +14,6 @@ from mercer.arrays import (
     DTYPES,
     MAGIC,
     MAX_INLINE,
-    DatasetReference,
-    PointsField,
-    Rows,
     digest,
     first_not_finite,
     from_npy,
@@ -26,6 +24,7 @@ from mercer.arrays import (
     to_npy,
 )
 from mercer.errors import InvalidArray
+from mercer.points import DatasetReference, PointsField, Rows
 
 POINTS = TypeAdapter(PointsField)
 NAME = "sha256:" + "0" * 64
@@ -300,7 +299,7 @@ def test_arrays_of_any_real_dtype_are_taken_without_a_copy(dtype):
 
 
 def test_arrays_over_the_limit_are_not_written_inline():
-    assert len(json.loads(POINTS.dump_json(np.ones((MAX_INLINE, 1))))) == MAX_INLINE
+    assert "npy" in json.loads(POINTS.dump_json(np.ones((MAX_INLINE, 1))))
     with pytest.raises(ValueError, match="an array of 1001 numbers must be uploaded"):
         POINTS.dump_json(np.ones((MAX_INLINE + 1, 1)))
 
@@ -330,8 +329,33 @@ def test_a_reference_travels_without_what_it_leaves_out():
     assert json.loads(POINTS.dump_json(reference)) == {"dataset": NAME}
 
 
-def test_the_json_schema_tells_both_forms():
+@pytest.mark.parametrize("dtype", ["<f8", "<f4", "<i2"])
+def test_points_travel_inline_bit_for_bit_with_their_dtype(dtype):
+    points = np.array([[0.1, -2.0], [3.0, 1e3]]).astype(dtype)
+    np.testing.assert_array_equal(POINTS.validate_json(POINTS.dump_json(points)), points, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("npy", "message"),
+    [
+        ("not base64!", "expected an npy file in base64"),
+        (b64encode(b"x" * 200).decode(), "expected it to begin with"),
+        (b64encode(to_npy(np.ones((2, 2)))[:-1]).decode(), "its header says 32 bytes of data, got 31"),
+        (b64encode(to_npy(np.ones(4))).decode(), r"expected shape \(n, d\)"),
+        (b64encode(to_npy(np.array([[1.0, np.nan]]))).decode(), r"NaN or infinity at index \(0, 1\)"),
+        (b64encode(to_npy(np.ones((1001, 1), "u1"))).decode(), "at most 1000 inline numbers, got 1001"),
+        ("A" * 100_000, "at most"),
+        (5, "valid string"),
+    ],
+)
+def test_bad_inline_files_are_refused(npy, message):
+    with pytest.raises(ValidationError, match=message):
+        POINTS.validate_json(json.dumps({"npy": npy}))
+
+
+def test_the_json_schema_tells_all_forms():
     schema = POINTS.json_schema()
-    rows, reference = schema["anyOf"]
+    rows, file, reference = schema["anyOf"]
+    assert file["properties"]["npy"]["contentEncoding"] == "base64"
     assert rows["items"]["items"] == {"type": "number"}
     assert "dataset" in json.dumps(reference) or "DatasetReference" in json.dumps(reference)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mercer.arrays import DTYPES, DatasetReference, digest, header_bytes, to_npy
+from mercer.arrays import DTYPES, digest, header_bytes, to_npy
 from mercer.errors import DigestMismatch, InvalidArray, TooLarge, UnknownDataset
+from mercer.points import DatasetReference
 from store.datasets import Datasets
 from store.local import LocalObjects
 

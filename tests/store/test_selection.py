@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from mercer.arrays import DatasetReference, Rows, to_npy
+from mercer.arrays import to_npy
 from mercer.errors import InvalidSpec
+from mercer.points import DatasetReference, Rows
 
 MATRIX = np.array([[1.0, -2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0], [0.5, 0.25, 0.125]])
 CSV = b"height,width,name,depth\n" + b"\n".join(b"%g,%g,x,%g" % tuple(row) for row in MATRIX)

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mercer.arrays import DatasetReference
 from mercer.errors import InvalidArray, TooLarge, Unavailable
+from mercer.points import DatasetReference
 from store.table_uploads import TableBody
 
 rng = np.random.default_rng(0)
