@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic_core import from_json, to_json
 
 from mercer.jobs import TERMINAL, State
 
@@ -138,7 +139,7 @@ class Finished:
 def pack_run(finished: Finished) -> bytes:
     """The field `ran` of the job's hash."""
     ran = {"device": finished.device, "batch_size": finished.batch_size, "timings": finished.timings}
-    return json.dumps(ran, separators=(",", ":")).encode()
+    return to_json(ran)
 
 
 def parse_record(values: Sequence[Any], queued: int, admitted: int) -> Record | None:
@@ -153,7 +154,7 @@ def parse_record(values: Sequence[Any], queued: int, admitted: int) -> Record | 
     if state is None:
         return None
     state = State(state.decode())
-    run = json.loads(ran) if ran else {}
+    run = from_json(ran) if ran else {}
     return Record(
         id=job_id.decode(),
         kind=kind.decode(),
