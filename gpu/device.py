@@ -7,7 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,6 +33,13 @@ class Buffer:
         return fresh[:].view(dtype)
 
 
+class Memory(NamedTuple):
+    """Of a device, in bytes."""
+
+    free: int
+    total: int
+
+
 @dataclass(frozen=True)
 class Device:
     """`cpu`, or `cuda:0`, with what its operations keep between jobs."""
@@ -54,6 +61,15 @@ class Device:
     def is_cuda(self) -> bool:
         """Whether it is a CUDA device."""
         return self.name.startswith("cuda")
+
+    def memory(self) -> Memory | None:
+        """What the CUDA driver says, for all processes on the device; None on a CPU."""
+        if not self.is_cuda:
+            return None
+        import cupy  # an optional dependency, and slow to import
+
+        with cupy.cuda.Device(int(self.name.partition(":")[2])):
+            return Memory(*cupy.cuda.runtime.memGetInfo())
 
 
 def pick() -> Device:
