@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from secrets import token_hex
 from typing import Annotated, NamedTuple
 
@@ -81,10 +82,11 @@ class Admission:
         if not parsed.bulk:
             return [self.submission(parsed.specs[0], idempotency_key)]
         made = []
+        remembering = Admission(lru_cache(maxsize=MAX_JOBS)(self._resolve), self._settings)  # many share a data set
         for index, spec in enumerate(parsed.specs):
             key = None if idempotency_key is None else f"{idempotency_key}/{index}"
             try:
-                made.append(self.submission(spec, key))
+                made.append(remembering.submission(spec, key))
             except MercerError as error:
                 raise below(f"/jobs/{index}", error) from None
         return made
