@@ -8,9 +8,9 @@ import pydantic_core
 
 from broker.files import Entry, FileRecord
 from broker.records import Record
-from mercer.batches import Batch, BatchLine, BatchStatus, Counts
+from mercer.batches import Batch, BatchStatus, Counts
 from mercer.jobs import State
-from service.records import stored_of
+from service.records import public_result
 
 
 def batch_of(record: FileRecord) -> Batch:
@@ -40,18 +40,16 @@ def batch_json(record: FileRecord) -> bytes:
 
 
 def line_json(entry: Entry, record: Record | None) -> bytes:
-    """A line of the output or the errors; of a job whose record has expired, no more than that it ended."""
-    result = stored_of(record).public(record.id) if record and record.result is not None else None
-    error = pydantic_core.from_json(record.error) if record and record.error is not None else None
-    line = BatchLine(
-        custom_id=entry.custom_id,
-        job_id=entry.job_id,
-        state=entry.state,
-        result=result,
-        error=error,
-        cursor=entry.cursor,
-    )
-    return line.model_dump_json(exclude_none=True).encode() + b"\n"
+    """A mercer.batches.BatchLine; of a job whose record has expired, no more than that it ended."""
+    line = {
+        "custom_id": entry.custom_id,
+        "job_id": entry.job_id,
+        "state": entry.state,
+        "result": public_result(record) if record else None,
+        "error": pydantic_core.from_json(record.error) if record and record.error else None,
+        "cursor": entry.cursor,
+    }
+    return pydantic_core.to_json({name: value for name, value in line.items() if value is not None}) + b"\n"
 
 
 def _time(ms: int) -> datetime:

@@ -49,13 +49,13 @@ def job_document(record: Record) -> dict[str, Any]:
         "started_at": _time(record.started_ms),
         "finished_at": _time(record.finished_ms),
         "timings": record.timings,
-        "result": _public(record),
+        "result": public_result(record),
         "error": None if record.error is None else pydantic_core.from_json(record.error),
     }
     return {name: value for name, value in document.items() if value is not None}
 
 
-def _public(record: Record) -> dict[str, Any] | None:
+def public_result(record: Record) -> dict[str, Any] | None:
     """The result as clients see it: the place in the store is no business of theirs."""
     if record.result is None:
         return None
