@@ -6,7 +6,7 @@ RUN = .venv/bin/python
 export UV_SYSTEM_CERTS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test check fix lock openapi clean
+.PHONY: help setup setup-dev demo serve test check check-deploy fix lock openapi clean
 
 help:           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -33,6 +33,10 @@ check: setup-dev ## format, lint, types and the dependency rule
 fix: setup-dev  ## format and mend what can be mended
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
+
+check-deploy: setup-dev ## the files of deploy/ against the public validators
+	$(UV) pip install --quiet --python .venv --group deploy-check
+	$(RUN) -m pytest -q tests/deploy/check_deploy.py
 
 openapi: setup  ## write openapi.yaml from the service
 	$(RUN) -m service.openapi > openapi.yaml
