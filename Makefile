@@ -6,7 +6,7 @@ RUN = .venv/bin/python
 export UV_SYSTEM_CERTS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test check check-deploy fix lock openapi clean
+.PHONY: help setup setup-dev demo serve test check check-deploy chaos fix lock openapi clean
 
 help:           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -29,6 +29,9 @@ check: setup-dev ## format, lint, types and the dependency rule
 	.venv/bin/ruff check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+chaos: setup-dev ## break everything while 5,000 jobs run, and count what was lost; five minutes
+	$(RUN) -m benchmarks.chaos
 
 fix: setup-dev  ## format and mend what can be mended
 	.venv/bin/ruff format .

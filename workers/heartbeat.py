@@ -19,8 +19,9 @@ from workers.watch import Watch
 MAX_INTERVAL_S = 0.5
 """A running job hears of its cancellation within this time."""
 
-SWEEPS_PER_LEASE = 4
-"""A dead worker's jobs are found within a quarter of a lease after it ran out."""
+BEATS_PER_LEASE = 10
+SWEEPS_PER_LEASE = 8
+"""With the time between two beats, a dead worker's jobs are found within a quarter of a lease after it ran out."""
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Heartbeat:
         self._worker = worker
         self._device = device
         self._metrics = metrics
-        self._interval_s = min(lease_s / 3, MAX_INTERVAL_S)
+        self._interval_s = min(lease_s / BEATS_PER_LEASE, MAX_INTERVAL_S)
         self._sweep_interval_s = lease_s / SWEEPS_PER_LEASE
         self._next_sweep_s = 0.0
         self._running = 0
@@ -89,7 +90,7 @@ class Heartbeat:
         self._broker.announce(self._worker, self._device, running=self._running, jobs_done=self._done)
         if (now := time.monotonic()) >= self._next_sweep_s:
             # Not all workers at once.
-            self._next_sweep_s = now + self._sweep_interval_s * random.uniform(0.75, 1.25)
+            self._next_sweep_s = now + self._sweep_interval_s * random.uniform(0.5, 1.0)
             for job_id in self._broker.sweep():
                 self._metrics.taken_back.inc()
                 log.warning("job %s is queued again: its worker is gone", job_id)

@@ -1,0 +1,1 @@
+"""The whole service under faults, with a checker that remembers what was accepted and what was visible."""
