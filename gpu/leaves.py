@@ -26,7 +26,7 @@ class Base(IntEnum):
     DOT = 2
     """sum_c u_c v_c"""
     SINE = 3
-    """sum_c w_c sin^2(u_c - v_c), w = weights"""
+    """sum_c w_c sin^2(u_c - v_c), w = weights; |u_c|, |v_c| <= pi / 2"""
     CHI2 = 4
     """sum_c (u_c - v_c)^2 / (u_c + v_c), 0/0 = 0"""
     IDENTITY = 5
@@ -57,7 +57,10 @@ class Function(IntEnum):
     TANH = 8
     """tanh(b + c)"""
     ARC_COSINE_0 = 9
-    """J_0(theta) / pi where b = ||u - v||^2 of unit vectors, theta = 2 arcsin(sqrt(b) / 2)"""
+    """J_0(theta) / pi where b = ||u - v||^2 of unit vectors, theta = 2 arcsin(sqrt(b) / 2)
+
+    For order 0 that has but half of the digits near theta = pi, where pi - theta = 2 arcsin(||u + v|| / 2) is exact.
+    """
     ARC_COSINE_1 = 10
     ARC_COSINE_2 = 11
 

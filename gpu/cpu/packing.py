@@ -14,6 +14,7 @@ from gpu.families import Prepared
 from gpu.leaves import Floats, Instruction, Op
 from gpu.prepare import DOUBLE, SINGLE, Batch
 
+Record = Any
 Records = np.ndarray[Any, Any]
 
 TASK = np.dtype([(name, "i8") for name in ("n", "m", "symmetric", "leaf", "step", "step_end")])

@@ -1,0 +1,39 @@
+"""The kept buffer."""
+
+import numpy as np
+
+from gpu.device import Buffer, Device, pick
+
+DOUBLE = np.dtype(np.float64)
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+def test_memory_is_used_again_once_nobody_refers_to_it():
+    buffer = Buffer()
+    first = address(buffer.take(1000, DOUBLE))
+    assert address(buffer.take(500, DOUBLE)) == first
+
+
+def test_memory_is_left_alone_while_a_view_of_it_lives():
+    buffer = Buffer()
+    view = buffer.take(1000, DOUBLE).reshape(10, 100)[3]
+    view[:] = 7
+    buffer.take(1000, DOUBLE)[:] = 0
+    assert (view == 7).all()
+
+
+def test_a_larger_request_gets_larger_memory():
+    buffer = Buffer()
+    buffer.take(10, DOUBLE)
+    assert len(buffer.take(1000, DOUBLE)) == 1000
+
+
+def test_a_device_is_found():
+    assert pick().name in {"cpu", "cuda:0"}
+
+
+def test_devices_are_equal_by_name():
+    assert Device("cpu") == Device("cpu")
