@@ -169,7 +169,7 @@ class ServiceBroker:
                 left_s = deadline - asyncio.get_running_loop().time()
                 if left_s <= 0 or not await watch.wait(left_s):
                     return set()
-            if len(ended) < len(ids):
+            if len(ended | watch.ended) < len(ids):
                 await asyncio.sleep(GATHER_S)
             return ended | watch.ended
 

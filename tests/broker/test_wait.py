@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from broker import service_broker
 from broker.keys import channels
 from broker.wakes import RECHECK_S
 
@@ -30,6 +31,15 @@ async def test_a_wait_wakes_within_10_ms(service, admit, finish_later):
         assert job in await service.wait([job], 5)
         latencies.append(time.monotonic() - await finishing)
     assert min(latencies) < 0.010
+
+
+async def test_a_wait_in_which_all_jobs_have_ended_gathers_no_more(service, admit, finish_later, monkeypatch):
+    monkeypatch.setattr(service_broker, "GATHER_S", 5.0)
+    jobs = await admit(2)
+    finishing = asyncio.create_task(finish_later(0.05))
+    async with asyncio.timeout(2):
+        assert await service.wait(jobs, 5) == set(jobs)
+    await finishing
 
 
 async def test_what_has_ended_already_is_answered_at_once(service, admit, finish_later):
