@@ -20,6 +20,8 @@ from store.batches import BatchFiles
 from store.datasets import Datasets
 from store.local import LocalObjects
 from store.results import Results
+from telemetry import logs
+from telemetry.tracing import Tracing, start
 
 KEEP_ALIVE_S = 65
 """Longer than a client's pause between two requests, so that a connection does not close under its next one."""
@@ -46,7 +48,9 @@ def main() -> int:
     """
     try:
         settings = Settings()
-        app = _app(settings)
+        logs.configure(settings.log_format)
+        tracing = start("service")
+        app = _app(settings, tracing)
     except ValidationError as error:
         for fault in error.errors():
             sys.stderr.write(f"MERCER_{'_'.join(str(step) for step in fault['loc']).upper()}: {fault['msg']}\n")
@@ -59,7 +63,7 @@ def main() -> int:
     return 0
 
 
-def _app(settings: Settings) -> FastAPI:
+def _app(settings: Settings, tracing: Tracing | None) -> FastAPI:
     objects = LocalObjects(settings.data_dir)
     broker = ServiceBroker.connect(
         settings.redis_url,
@@ -69,7 +73,7 @@ def _app(settings: Settings) -> FastAPI:
         max_queued=settings.max_queued,
     )
     datasets = Datasets(objects, settings.max_upload_bytes)
-    return create_app(settings, broker, datasets, Results(objects), BatchFiles(objects))
+    return create_app(settings, broker, datasets, Results(objects), BatchFiles(objects), tracing)
 
 
 def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
@@ -81,6 +85,7 @@ def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
         http="httptools",
         ws="none",
         proxy_headers=False,
+        log_config=None,  # its lines go where ours go
         access_log=False,  # it would cost as much as a small job; /metrics counts requests
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,

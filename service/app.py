@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
 
 from broker.service_broker import ServiceBroker
 from service import batches as batch_routes
@@ -20,9 +21,11 @@ from service.front import Front
 from service.metrics import MeasureRequests, Metrics
 from service.parts import Parts
 from service.settings import Settings
+from service.tracing import TraceRequests
 from store.batches import BatchFiles
 from store.datasets import Datasets
 from store.results import Results
+from telemetry.tracing import Tracing
 
 DESCRIPTION = "Kernel computation as a service: submit a job, get the matrix. docs/02-http.md has examples."
 
@@ -43,9 +46,14 @@ ROUTERS = (
 
 
 def create_app(
-    settings: Settings, broker: ServiceBroker, datasets: Datasets, results: Results, batches: BatchFiles
+    settings: Settings,
+    broker: ServiceBroker,
+    datasets: Datasets,
+    results: Results,
+    batches: BatchFiles,
+    tracing: Tracing | None = None,
 ) -> FastAPI:
-    """The service over what it is given; closes the broker when it ends."""
+    """The service over what it is given; closes the broker and the traces when it ends."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -54,6 +62,8 @@ def create_app(
         app.state.parts.draining.start()
         await app.state.parts.admitter.close()
         await broker.close()
+        if tracing is not None:
+            await run_in_threadpool(tracing.close)
 
     app = bare_app(lifespan=lifespan)
     app.state.parts = parts = Parts(
@@ -63,12 +73,13 @@ def create_app(
         results=results,
         batches=batches,
         admission=Admission(datasets.resolve, settings),
-        door=Door(broker),
+        door=Door(broker, tracing),
         admitter=Admitter(broker, batches),
         draining=Draining(),
         metrics=Metrics(settings.max_queued),
     )
-    app.middleware_stack = MeasureRequests(Front(app.build_middleware_stack(), FRONT), parts.metrics)
+    front = MeasureRequests(Front(app.build_middleware_stack(), FRONT), parts.metrics)
+    app.middleware_stack = front if tracing is None else TraceRequests(front, tracing)
     return app
 
 

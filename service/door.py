@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
 from broker.records import Admitted, Submission
 from broker.service_broker import ServiceBroker
 from mercer.errors import IdempotencyConflict, QueueFull
+from telemetry.tracing import Tracing
 
 
 class _Waiting(NamedTuple):
@@ -19,8 +21,9 @@ class _Waiting(NamedTuple):
 class Door:
     """Where jobs enter the queue."""
 
-    def __init__(self, broker: ServiceBroker) -> None:
+    def __init__(self, broker: ServiceBroker, tracing: Tracing | None = None) -> None:
         self._broker = broker
+        self._tracing = tracing
         self._waiting: list[_Waiting] = []
         self._calls: set[asyncio.Task[None]] = set()
 
@@ -32,6 +35,12 @@ class Door:
             QueueFull: there is no room for all of them.
             Unavailable: Redis is away.
         """
+        if self._tracing is None:
+            return await self._wait_for(submissions)
+        with self._tracing.sending(len(submissions)) as traceparent:
+            return await self._wait_for([replace(one, traceparent=traceparent) for one in submissions])
+
+    async def _wait_for(self, submissions: list[Submission]) -> list[Admitted]:
         loop = asyncio.get_running_loop()
         waiting = _Waiting(submissions, loop.create_future())
         self._waiting.append(waiting)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -41,6 +41,7 @@ class Settings(BaseSettings):
     max_result_bytes: int = Field(
         2**36, ge=1, description="Largest result of one job, in bytes; beyond it the job is refused (422)."
     )
+    log_format: Literal["text", "json"] = Field("text", description="Lines of text, or one JSON object a line.")
     drain_s: int = Field(
         10, ge=0, description="How long requests in flight may take to finish after SIGTERM, in seconds."
     )

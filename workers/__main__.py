@@ -18,6 +18,8 @@ from store.datasets import Datasets
 from store.local import LocalObjects
 from store.results import Results
 from store.usage import used_bytes
+from telemetry import logs
+from telemetry.tracing import start
 from workers.batch import Bench
 from workers.drain import Drain
 from workers.heartbeat import Heartbeat
@@ -41,7 +43,7 @@ def main() -> int:
         for fault in error.errors():
             sys.stderr.write(f"MERCER_{'_'.join(str(step) for step in fault['loc']).upper()}: {fault['msg']}\n")
         return 2
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    logs.configure(settings.log_format)
     drain = Drain(settings.drain_s)
     drain.on_signals()
     work(settings, drain)
@@ -56,6 +58,7 @@ def work(settings: Settings, drain: Drain) -> None:
     threadpool_limits(1, user_api="blas")
     objects = LocalObjects(settings.data_dir)
     bench = Bench(Datasets(objects, max_bytes=0), Results(objects), device)
+    tracing = start("worker")
     metrics = Metrics(device, partial(used_bytes, objects))
     if settings.metrics_port is not None:
         port = metrics.serve(settings.metrics_host, settings.metrics_port).server_port
@@ -72,11 +75,14 @@ def work(settings: Settings, drain: Drain) -> None:
             heartbeat,
             drain,
             metrics,
+            tracing,
             name=name,
             batch_jobs=settings.batch_jobs,
             batch_bytes=settings.batch_bytes,
             result_ttl_s=settings.result_ttl_s,
         ).run()
+    if tracing is not None:
+        tracing.close()
     with suppress(Unavailable):  # it is forgotten by itself, later
         broker.retire(name)
 

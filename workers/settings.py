@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -45,6 +46,7 @@ class Settings(BaseSettings):
         ge=0,
         description="How long the running batch may go on after SIGTERM before it is given back, in seconds.",
     )
+    log_format: Literal["text", "json"] = Field("text", description="Lines of text, or one JSON object a line.")
     metrics_host: str = Field("127.0.0.1", description="Address on which /metrics is shown; it names no job.")
     metrics_port: int | None = Field(
         None, ge=0, le=65_535, description="TCP port of /metrics; absent, it is not shown; 0 takes a free one."

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 from broker.records import Claim, Finished
 from broker.worker_broker import WorkerBroker
 from mercer.errors import Unavailable
+from telemetry.tracing import Delivery, Tracing
 from workers.batch import Batch, Bench
 from workers.drain import Drain
 from workers.heartbeat import Heartbeat
@@ -37,6 +39,7 @@ class Worker:
         heartbeat: Keeps the lease meanwhile.
         drain: Says when to end.
         metrics: Count what happens.
+        tracing: Traces the batches, if anything does.
         name: As the job records show it.
         batch_jobs: Most jobs in one batch.
         batch_bytes: Most bytes that they may need together; a larger job runs alone.
@@ -50,6 +53,7 @@ class Worker:
         heartbeat: Heartbeat,
         drain: Drain,
         metrics: Metrics,
+        tracing: Tracing | None,
         *,
         name: str,
         batch_jobs: int,
@@ -61,6 +65,7 @@ class Worker:
         self._heartbeat = heartbeat
         self._drain = drain
         self._metrics = metrics
+        self._tracing = tracing
         self._name = name
         self._batch_jobs = batch_jobs
         self._batch_bytes = batch_bytes
@@ -77,7 +82,7 @@ class Worker:
     def _work(self, claim: Claim) -> None:
         ids = [job.id for job in claim.jobs]
         self._metrics.claimed(claim)
-        with self._heartbeat.watching(claim.lease, len(ids)) as watch:
+        with self._heartbeat.watching(claim.lease, len(ids)) as watch, self._traced(claim):
             batch = Batch(self._bench, watch, partial(Report, self._broker, watch, self._drain))
             try:
                 self._finish(claim, batch.run(claim.jobs))
@@ -86,6 +91,12 @@ class Worker:
                 log.warning("lease %s was lost: its %d jobs are left to another worker", claim.lease, len(ids))
             except GivenBack:
                 self._release(claim.lease, ids)
+
+    def _traced(self, claim: Claim) -> AbstractContextManager[None]:
+        if self._tracing is None:
+            return nullcontext()
+        jobs = [Delivery(job.id, job.attempt, job.traceparent) for job in claim.jobs]
+        return self._tracing.processing(claim.jobs[0].kind, jobs)
 
     def _claim(self) -> Claim | None:
         claim = partial(

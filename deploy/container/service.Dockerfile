@@ -3,9 +3,12 @@
 # Pin the base image by its digest where you build for production.
 FROM python:3.11-slim-bookworm AS build
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-COPY requirements.lock /src/
-# Wheels alone: there is no compiler, neither here nor in the image.
-RUN python -m venv /venv && /venv/bin/pip install --only-binary :all: -r /src/requirements.lock
+COPY requirements.lock requirements-dev.lock /src/
+# Wheels alone: there is no compiler, neither here nor in the image. OpenTelemetry is silent until it has an endpoint.
+RUN python -m venv /venv \
+    && /venv/bin/pip install --only-binary :all: -r /src/requirements.lock \
+    && /venv/bin/pip install --only-binary :all: -c /src/requirements-dev.lock \
+       opentelemetry-sdk opentelemetry-exporter-otlp-proto-http
 COPY pyproject.toml README.md /src/
 COPY mercer /src/mercer
 RUN /venv/bin/pip install --no-deps /src

@@ -12,7 +12,7 @@ COPY requirements.lock requirements-dev.lock /src/
 RUN python3 -m venv /venv \
     && /venv/bin/pip install --only-binary :all: -r /src/requirements.lock \
     && /venv/bin/pip install --only-binary :all: -c /src/requirements-dev.lock \
-       cupy-cuda13x "cuda-toolkit[cudart,nvrtc]"
+       cupy-cuda13x "cuda-toolkit[cudart,nvrtc]" opentelemetry-sdk opentelemetry-exporter-otlp-proto-http
 COPY pyproject.toml README.md /src/
 COPY mercer /src/mercer
 RUN /venv/bin/pip install --no-deps /src
