@@ -73,10 +73,12 @@ def zombie(nursery: Nursery, *, fenced: bool) -> Outcome:
         return Outcome("SIGSTOP past the lease", verdict.clean, verdict, {"turned away": machine.turned_away()})
 
 
-def power(nursery: Nursery, appendfsync: str, jobs: int = 300) -> Outcome:
+def power(nursery: Nursery, appendfsync: str, jobs: int = 250) -> Outcome:
     """The power is cut right after jobs were accepted; what was not synced is lost."""
     with Machine(nursery, workers=2, appendfsync=appendfsync) as machine, Checker(machine.direct_port) as checker:
         submitted(machine, checker, range(jobs), rate=jobs / 3)
+        # The last ones just before the cut: what `everysec` has not synced yet.
+        submitted(machine, checker, range(jobs, jobs + 50))
         dropped = machine.cut_power()
         machine.wait_ready()
         verdict = checker.settle(SETTLE_S)

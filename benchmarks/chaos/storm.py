@@ -2,6 +2,7 @@
 
 import random
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -23,12 +24,12 @@ class Storm:
         self.counts: Counter[str] = Counter()
         self._machine = machine
         self._random = random.Random(seed)
+        self._choose_worker = random.Random(seed + 1)
         self._sleeping: list[tuple[float, Callable[[], None]]] = []
 
     def run(self, until: Callable[[], bool]) -> None:
         """A worker is killed every half second, and each other fault comes in its own turn."""
         faults = (
-            (KILL_EVERY_S, self.kill_a_worker),
             (3.0, self.stop_a_worker),
             (2.3, self.trouble_the_queue_link),
             (3.1, self.trouble_the_http_link),
@@ -37,18 +38,24 @@ class Storm:
             (23.0, self.cut_the_power),
         )
         due = [(time.monotonic() + every_s, every_s, fault) for every_s, fault in faults]
+        over = threading.Event()
+        killing = threading.Thread(target=self._kill_workers, args=(over,), daemon=True)
+        killing.start()
         while not until():
             now = time.monotonic()
             due = [self._turn(one, now) for one in due]
             self._wake(now)
             time.sleep(0.02)
+        over.set()
+        killing.join()
         self._wake(float("inf"))
 
     def kill_a_worker(self) -> None:
         """With SIGKILL, wherever it is."""
         names = [name for name in self._machine.workers if name not in self._machine.exempt]
-        self._machine.signal(self._random.choice(names), signal.SIGKILL)
-        self.counts["worker kill -9"] += 1
+        if names:
+            self._machine.signal(self._choose_worker.choice(names), signal.SIGKILL)
+            self.counts["worker kill -9"] += 1
 
     def stop_a_worker(self) -> None:
         """Past its lease; what it finishes when it wakes belongs to others by then."""
@@ -108,6 +115,11 @@ class Storm:
         self._machine.cut_power()
         self.counts["power cut"] += 1
 
+    def _kill_workers(self, over: threading.Event) -> None:
+        # From a thread of its own: other faults take their time.
+        while not over.wait(KILL_EVERY_S):
+            self.kill_a_worker()
+
     def _turn(
         self, one: tuple[float, float, Callable[[], None]], now: float
     ) -> tuple[float, float, Callable[[], None]]:
@@ -115,8 +127,7 @@ class Storm:
         if now < due_s:
             return one
         fault()
-        jitter = 1.0 if every_s == KILL_EVERY_S else self._random.uniform(0.6, 1.4)
-        return max(now, due_s + every_s * jitter), every_s, fault
+        return now + every_s * self._random.uniform(0.6, 1.4), every_s, fault
 
     def _later(self, after_s: float, action: Callable[[], None]) -> None:
         self._sleeping.append((time.monotonic() + after_s, action))
