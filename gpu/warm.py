@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,28 +12,36 @@ from gpu.device import Device
 from gpu.ops import gram
 from gpu.task import Task
 from mercer import kernels as k
+from mercer.arrays import DType
 from mercer.specs.gram import Gram
 
 EXPRESSION = 0.5 * k.Gaussian() + k.Matern(nu=1.2) * k.White() ** 2
 """Meets every instruction; the CPU's compiled code has all families at once."""
 
 
+DTYPES: tuple[DType, ...] = ("float32", "float64")
+LARGE = 520
+"""Points whose matrix is computed by panels."""
+
+
 def warm(device: Device) -> None:
     """Compile or load everything that a job may need, by running jobs of every kind; on CUDA also each family."""
     for spec in _specs(device):
-        x = np.linspace(0.0, 1.0, 12).reshape(6, 2)
-        for answer in gram.run([Task(spec, {"x": x})], device):
-            answer.array()
+        for answer in gram.run([Task(spec, {"x": np.asarray(spec.x)})], device):
+            for _ in answer.blocks:
+                pass
     # What was made until now stays until the end: the collector need not look through it again and again.
     gc.collect()
     gc.freeze()
 
 
-def _specs(device: Device) -> list[Gram]:
-    x = np.zeros((6, 2))
-    kernels: list[Any] = [EXPRESSION]
-    if device.is_cuda:
-        kernels += [family.model_validate({}) for family in k.FAMILIES.values()]
-    both = [Gram(kernel=kernel, x=x, dtype=dtype) for kernel in kernels for dtype in ("float32", "float64")]
-    others = [Gram(kernel=EXPRESSION, x=x, diagonal_only=True, dtype=dtype) for dtype in ("float32", "float64")]
-    return [*both, *others, Gram(kernel=EXPRESSION, x=x, centre=True)]
+def _specs(device: Device) -> Iterator[Gram]:
+    few, many = np.linspace(0.0, 1.0, 12).reshape(6, 2), np.linspace(0.0, 1.0, 2 * LARGE).reshape(LARGE, 2)
+    families: list[Any] = [family.model_validate({}) for family in k.FAMILIES.values()] if device.is_cuda else []
+    for dtype in DTYPES:
+        for kernel in (EXPRESSION, *families):
+            yield Gram(kernel=kernel, x=few, dtype=dtype)
+        yield Gram(kernel=EXPRESSION, x=few, dtype=dtype, diagonal_only=True)
+        yield Gram(kernel=EXPRESSION, x=few, dtype=dtype, normalise=True)
+        yield Gram(kernel=EXPRESSION, x=few, dtype=dtype, centre=True)
+        yield Gram(kernel=EXPRESSION, x=many, dtype=dtype)

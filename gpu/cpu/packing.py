@@ -158,10 +158,11 @@ class _Pool:
         return self._known[id(array)]
 
     def array(self) -> Floats:
-        """All of them; a single one is not copied."""
-        if len(self._parts) == 1:
-            return self._parts[0]
-        return np.concatenate(self._parts) if self._parts else np.empty(0, self._dtype)
+        """All of them, read-only; a single one is not copied."""
+        parts = self._parts or [np.empty(0, self._dtype)]
+        whole = parts[0].view() if len(parts) == 1 else np.concatenate(parts)
+        whole.flags.writeable = False  # of all or of none: numba compiles for either
+        return whole
 
 
 @outer
