@@ -9,6 +9,8 @@ with mercer.Client() as client:
 
 from mercer import errors, kernels
 from mercer.async_client import AsyncClient
+from mercer.batch_handles import AsyncBatchHandle, BatchHandle
+from mercer.batches import Batch, BatchLine
 from mercer.client import Client
 from mercer.errors import MercerError
 from mercer.events import Event
@@ -18,8 +20,12 @@ from mercer.points import DatasetReference, Rows
 from mercer.specs import Gram, Spec
 
 __all__ = [
+    "AsyncBatchHandle",
     "AsyncClient",
     "AsyncJobHandle",
+    "Batch",
+    "BatchHandle",
+    "BatchLine",
     "Client",
     "Completed",
     "Dataset",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Self
 
 import httpx2
 import numpy as np
 
+from mercer.batch_flows import Pairs, fetch_batch, list_batches, submit_batch
+from mercer.batch_handles import AsyncBatchHandle
+from mercer.batches import Batch
 from mercer.catalogue import delete_dataset, describe, fetch_dataset, list_datasets
 from mercer.handles import AsyncJobHandle
 from mercer.jobs import Dataset, Job, State
@@ -53,6 +57,21 @@ class AsyncClient:
     async def submit_many(self, specs: Iterable[Spec], *, idempotency_key: str | None = None) -> list[AsyncJobHandle]:
         """See Client.submit_many."""
         return [self._handle(job) for job in await self._transport.run(submit_many(specs, idempotency_key))]
+
+    async def batch(
+        self, jobs: str | os.PathLike[str] | Pairs, *, idempotency_key: str | None = None
+    ) -> AsyncBatchHandle:
+        """See Client.batch."""
+        given = Path(jobs) if isinstance(jobs, str | os.PathLike) else jobs
+        return AsyncBatchHandle(self._transport, await self._transport.run(submit_batch(given, idempotency_key)))
+
+    async def find_batch(self, batch_id: str) -> AsyncBatchHandle:
+        """See Client.find_batch."""
+        return AsyncBatchHandle(self._transport, await self._transport.run(fetch_batch(batch_id)))
+
+    async def batches(self, *, limit: int = 20) -> list[Batch]:
+        """See Client.batches."""
+        return await self._transport.run(list_batches(limit))
 
     async def run(
         self, spec: Spec, timeout_s: float | None = None, *, progress: Progress = None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mercer import commands
+from mercer import batch_commands, commands
 from mercer.client import Client
 from mercer.errors import ConnectionFailed, MercerError, Unavailable
 from mercer.jobs import State
@@ -78,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     commands_of = root.add_subparsers(required=True, metavar="COMMAND")
     _add_gram(commands_of)
     _add_job_commands(commands_of)
+    _add_batch(commands_of)
     _add_datasets(commands_of)
     kernels = commands_of.add_parser("kernels", help="the kernel functions and their formulas")
     kernels.add_argument("--json", action="store_true", help="their JSON schemas")
@@ -130,6 +131,25 @@ def _add_job_commands(commands_of: argparse._SubParsersAction[argparse.ArgumentP
     result.add_argument("id")
     _add_outputs(result, required=True)
     result.set_defaults(command=commands.result)
+
+
+def _add_batch(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    batch = commands_of.add_parser("batch", help="many jobs in one file of JSON lines")
+    actions = batch.add_subparsers(required=True, metavar="ACTION")
+    run = actions.add_parser("run", parents=[_common("print the record")], help="run a file; again, it goes on")
+    run.add_argument("file", type=Path, help='lines of {"custom_id": ..., "spec": {...}}')
+    run.add_argument("-o", "--output", type=Path, required=True, help="folder for an .npy a job, and errors.jsonl")
+    run.set_defaults(command=batch_commands.run)
+    listing = actions.add_parser("list", parents=[_common("print the records")], help="the newest first")
+    listing.add_argument("--limit", type=int, default=20)
+    listing.set_defaults(command=batch_commands.listing)
+    for name, command, what in (
+        ("show", batch_commands.show, "how many jobs are in which state"),
+        ("cancel", batch_commands.cancel, "cancel what has not ended; what is finished stays"),
+    ):
+        action = actions.add_parser(name, parents=[_common()], help=what)
+        action.add_argument("id")
+        action.set_defaults(command=command)
 
 
 def _add_datasets(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

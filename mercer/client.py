@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Self
 
 import httpx2
 import numpy as np
 
+from mercer.batch_flows import Pairs, fetch_batch, list_batches, submit_batch
+from mercer.batch_handles import BatchHandle
+from mercer.batches import Batch
 from mercer.catalogue import delete_dataset, describe, fetch_dataset, list_datasets
 from mercer.handles import JobHandle
 from mercer.jobs import Dataset, Job, State
@@ -73,6 +77,32 @@ class Client:
             InvalidSpec: pointers begin with the number of the spec, such as /jobs/3/kernel.
         """
         return [self._handle(job) for job in self._transport.run(submit_many(specs, idempotency_key))]
+
+    def batch(self, jobs: str | os.PathLike[str] | Pairs, *, idempotency_key: str | None = None) -> BatchHandle:
+        """Submit up to 50,000 jobs as one batch, checked whole before the first is queued.
+
+        Args:
+            jobs: A file of lines {"custom_id": ..., "spec": {...}}, or (custom_id, spec) pairs; arrays of more than
+                1,000 numbers in these are uploaded first.
+            idempotency_key: With the same key and jobs, the same batch is returned, for as long as keys are kept.
+
+        Raises:
+            InvalidSpec: pointers begin with the number of the line from 1, such as /lines/17/spec/kernel.
+        """
+        given = Path(jobs) if isinstance(jobs, str | os.PathLike) else jobs
+        return BatchHandle(self._transport, self._transport.run(submit_batch(given, idempotency_key)))
+
+    def find_batch(self, batch_id: str) -> BatchHandle:
+        """The handle of a batch that was submitted before.
+
+        Raises:
+            UnknownBatch: no batch has this id, or no longer.
+        """
+        return BatchHandle(self._transport, self._transport.run(fetch_batch(batch_id)))
+
+    def batches(self, *, limit: int = 20) -> list[Batch]:
+        """The latest batches, the newest first; 100 at most."""
+        return self._transport.run(list_batches(limit))
 
     def run(self, spec: Spec, timeout_s: float | None = None, *, progress: Progress = None) -> np.ndarray[Any, Any]:
         """Submit a job and return its result, in one round trip when both are small.

@@ -86,11 +86,11 @@ def submit(spec: Spec, key: str | None, *, hold_s: int = 0) -> Flow[Job]:
     """Admit one job; with `hold_s` the reply comes when it has finished, or after so long."""
     uploaded: Uploaded = {}
     outgoing = outgoing_of(spec)
-    yield from _upload_large([outgoing], uploaded)
+    yield from upload_large([outgoing], uploaded)
     headers = {**JSON_HEADERS, "Idempotency-Key": key or str(uuid.uuid4())}
     if hold_s:
         headers["Prefer"] = f"wait={hold_s}"
-    body = _body(outgoing, uploaded)
+    body = body_of(outgoing, uploaded)
     reply = yield from exchange(Request("POST", "/v1/jobs", headers=headers, body=body, held_s=float(hold_s)))
     return Job.model_validate_json(reply.body)
 
@@ -105,8 +105,8 @@ def submit_many(specs: Iterable[Spec], key: str | None) -> Flow[list[Job]]:
     uploaded: Uploaded = {}
     jobs: list[Job] = []
     for held in held_specs(specs):
-        yield from _upload_large(held, uploaded)
-        for body in bodies([_body(outgoing, uploaded) for outgoing in held]):
+        yield from upload_large(held, uploaded)
+        for body in bodies([body_of(outgoing, uploaded) for outgoing in held]):
             headers = {**JSON_HEADERS, "Idempotency-Key": f"{key}:{len(jobs)}"}
             request = Request("POST", "/v1/jobs", headers=headers, body=body)
             try:
@@ -173,7 +173,7 @@ def _key(array: np.ndarray[Any, Any]) -> ArrayKey:
     return place["data"][0], place["strides"], array.shape, array.dtype.str
 
 
-def _upload_large(held: list[Outgoing], uploaded: Uploaded) -> Flow[None]:
+def upload_large(held: list[Outgoing], uploaded: Uploaded) -> Flow[None]:
     """Upload the arrays that hold, with all their repetitions, more than MAX_INLINE numbers.
 
     `uploaded` keeps those that these specs use, so that what no later spec shares is forgotten.
@@ -188,7 +188,8 @@ def _upload_large(held: list[Outgoing], uploaded: Uploaded) -> Flow[None]:
             uploaded[key] = array, DatasetReference(dataset=digest)
 
 
-def _body(outgoing: Outgoing, uploaded: Uploaded) -> bytes:
+def body_of(outgoing: Outgoing, uploaded: Uploaded) -> bytes:
+    """The spec in JSON, its uploaded arrays by digest."""
     references = {name: uploaded[key][1] for name, (key, _) in outgoing.arrays.items() if key in uploaded}
     sent = outgoing.spec.model_copy(update=references) if references else outgoing.spec
     return sent.model_dump_json(exclude_none=True).encode()

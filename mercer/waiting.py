@@ -7,10 +7,11 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from mercer.batches import BatchLine
 from mercer.downloads import NPY_SEQUENCE, IntoArray, IntoFile, Watch, arrays_in
 from mercer.errors import JobCancelled, JobDead, JobExpired, JobFailed, MercerError, WaitTimeout, from_problem
 from mercer.jobs import Job, Result, State
@@ -43,6 +44,29 @@ class Tracked:
         self.record = record
         self.array: np.ndarray[Any, Any] | None = None
         """Its result, once it was fetched."""
+
+    @property
+    def id(self) -> str:
+        """Of the job."""
+        return self.record.id
+
+    @property
+    def answer(self) -> Result | None:
+        """What the service tells of its result."""
+        return self.record.result
+
+
+class Fetched:
+    """A line of a batch's output, and its result once it was fetched."""
+
+    def __init__(self, line: BatchLine) -> None:
+        self.line = line
+        self.id = line.job_id
+        self.answer = line.result
+        self.array: np.ndarray[Any, Any] | None = None
+
+
+H = TypeVar("H", Tracked, Fetched)
 
 
 def fetch_job(job_id: str, *, hold_s: float = 0.0) -> Flow[Job]:
@@ -80,10 +104,15 @@ def result(job: Tracked, timeout_s: float | None, watch: Watch | None = None) ->
     answer = succeeded((yield from wait(job, timeout_s, watch)))
     job.array = inline(answer)
     if job.array is None:
-        into = IntoArray(watch)
-        yield from exchange(_fetch(job, into), patience_s=RESTART_PATIENCE_S)
-        job.array = into.array()
+        job.array = yield from fetch_array(job.id, watch)
     return job.array
+
+
+def fetch_array(job_id: str, watch: Watch | None = None) -> Flow[np.ndarray[Any, Any]]:
+    """The result of a job that succeeded."""
+    into = IntoArray(watch)
+    yield from exchange(_fetch(job_id, into), patience_s=RESTART_PATIENCE_S)
+    return into.array()
 
 
 def save(job: Tracked, path: Path, timeout_s: float | None, watch: Watch | None = None) -> Flow[Path]:
@@ -96,14 +125,14 @@ def save(job: Tracked, path: Path, timeout_s: float | None, watch: Watch | None 
     succeeded((yield from wait(job, timeout_s, watch)))
     into = IntoFile(path, watch)
     try:
-        yield from exchange(_fetch(job, into), patience_s=RESTART_PATIENCE_S)
+        yield from exchange(_fetch(job.id, into), patience_s=RESTART_PATIENCE_S)
         return into.keep()
     finally:
         into.discard()
 
 
-def _fetch(job: Tracked, into: IntoArray | IntoFile) -> Request:
-    return Request("GET", f"/v1/jobs/{job.record.id}/result", headers={"Accept": NPY}, sink=into.body)
+def _fetch(job_id: str, into: IntoArray | IntoFile) -> Request:
+    return Request("GET", f"/v1/jobs/{job_id}/result", headers={"Accept": NPY}, sink=into.body)
 
 
 def succeeded(record: Job) -> Result:
@@ -136,7 +165,7 @@ def next_finished(pending: dict[str, Tracked], until: float) -> Flow[list[Tracke
         done = yield from _poll(pending, until)
     for job in done:
         del pending[job.record.id]
-    yield from _fetch_small(done)
+    yield from fetch_small(done)
     return done
 
 
@@ -156,10 +185,11 @@ def _poll(pending: dict[str, Tracked], until: float) -> Flow[list[Tracked]]:
     return done
 
 
-def _fetch_small(jobs: Iterable[Tracked]) -> Flow[None]:
+def fetch_small(jobs: Iterable[H]) -> Flow[None]:
+    """Fetch the results that are small, many in one response."""
     wanted = []
     for job in jobs:
-        answer = job.record.result
+        answer = job.answer
         if answer is not None and (array := inline(answer)) is not None:
             job.array = array
         elif answer is not None and answer.size_bytes <= MAX_BULK_RESULT_BYTES:
@@ -168,22 +198,22 @@ def _fetch_small(jobs: Iterable[Tracked]) -> Flow[None]:
         yield from _fetch_together(part)
 
 
-def parts(jobs: Sequence[Tracked]) -> list[list[Tracked]]:
+def parts(jobs: Sequence[H]) -> list[list[H]]:
     """The jobs in lists whose results fit one response."""
-    lists: list[list[Tracked]] = []
+    lists: list[list[H]] = []
     size_bytes = 0
     for job in jobs:
-        size_bytes += job.record.result.size_bytes if job.record.result else 0
+        size_bytes += job.answer.size_bytes if job.answer else 0
         if not lists or size_bytes > MAX_BULK_BYTES or len(lists[-1]) == MAX_JOBS:
             lists.append([])
-            size_bytes = job.record.result.size_bytes if job.record.result else 0
+            size_bytes = job.answer.size_bytes if job.answer else 0
         lists[-1].append(job)
     return lists
 
 
-def _fetch_together(jobs: list[Tracked]) -> Flow[None]:
+def _fetch_together(jobs: list[H]) -> Flow[None]:
     """One response for all of them. If one has gone meanwhile, each is asked for alone and says so itself."""
-    body = json.dumps({"ids": [job.record.id for job in jobs]}).encode()
+    body = json.dumps({"ids": [job.id for job in jobs]}).encode()
     headers = {**JSON_HEADERS, "Accept": NPY_SEQUENCE}
     request = Request("POST", "/v1/jobs/results", headers=headers, body=body)
     try:

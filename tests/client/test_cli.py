@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mercer import kernels as k
+from mercer.batch_commands import file_name
 from mercer.cli import main
 from tests.client.conftest import gaussian
 
@@ -163,3 +164,42 @@ def test_ctrl_c_says_how_to_go_on(client, url, csv, paused_worker):
     (job_id,) = new
     assert run.returncode == 130
     assert err == f"mercer: job {job_id} goes on; `mercer show {job_id} --wait` waits for it\n"
+
+
+@pytest.fixture
+def jobs_file(tmp_path):
+    """Three jobs, one of whose names no file system would take."""
+    spec = {"kind": "gram", "kernel": {"family": "linear"}, "x": [[1.0], [2.0]]}
+    path = tmp_path / "jobs.jsonl"
+    path.write_text("\n".join(json.dumps({"custom_id": name, "spec": spec}) for name in ("a", "../b/c", "d")))
+    return path
+
+
+def test_a_batch_is_run_into_a_folder_and_again_goes_on(shell, jobs_file, tmp_path):
+    folder = tmp_path / "results"
+    code, out, _ = shell("batch", "run", jobs_file, "-o", folder)
+    assert (code, "3 in" in out) == (0, True)
+    names = {"a.npy", "%2E.%2Fb%2Fc.npy", "d.npy"}
+    assert {path.name for path in folder.iterdir()} == names | {"batch.json", "errors.jsonl"}
+    np.testing.assert_array_equal(np.load(folder / "a.npy"), [[1.0, 2.0], [2.0, 4.0]])
+    (folder / "a.npy").unlink()
+    again = shell("batch", "run", jobs_file, "-o", folder)
+    assert again == (0, out, "")  # the same batch
+    assert not (folder / "a.npy").exists(), "what was saved is not fetched again"
+    batch = out.split(":")[0]
+    assert '"completed"' in shell("batch", "show", batch)[1]
+    assert shell("batch", "cancel", batch)[1] == f"{batch} completed\n"
+    assert batch in shell("batch", "list", "--limit", "100")[1]
+
+
+def test_a_folder_of_another_batch_file_is_refused(shell, jobs_file, tmp_path):
+    shell("batch", "run", jobs_file, "-o", tmp_path / "results")
+    jobs_file.write_text(jobs_file.read_text() + "\n")
+    code, _, err = shell("batch", "run", jobs_file, "-o", tmp_path / "results")
+    assert (code, "another file" in err) == (2, True)
+
+
+def test_every_custom_id_has_a_file_name_of_its_own():
+    names = [".", "..", "a/b", "a%2Fb", "x" * 64, "\U0001f600" * 64, "\U0001f600" * 63 + "a", "~"]
+    assert len({file_name(name) for name in names}) == len(names)
+    assert all(len(file_name(name)) < 200 and "/" not in file_name(name) for name in names)

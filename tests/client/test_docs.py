@@ -1,5 +1,6 @@
 """The pages of the client are run: what they show works."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from mercer.cli import main, parser
+from mercer.specs import Gram
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -34,6 +36,7 @@ def test_the_page_of_the_command_runs_from_top_to_bottom(folder, client, capsys)
     pytest.importorskip("matplotlib")
     (folder / "points.csv").write_text(blocks("05-cli.md", "")[0])
     np.save(folder / "other.npy", np.ones((2, 2)))
+    (folder / "jobs.jsonl").write_text(json.dumps({"custom_id": "a", "spec": Gram.examples[0]}))
     for line in "".join(blocks("05-cli.md", "sh")).splitlines():
         words = shlex.split(line.replace(" ID", f" {client.jobs(limit=1)[0].id}" if " ID" in line else " ID"))
         words = [word if word != "DIGEST" else client.datasets.list()[0].digest for word in words]
@@ -55,3 +58,10 @@ def options(command):
         for name, child in (action.choices or {}).items() if isinstance(action.choices, dict) else ():
             yield name
             yield from options(child)
+
+
+def test_the_page_of_batches_runs_from_top_to_bottom():
+    names = {}
+    for block in blocks("07-batches.md", "python"):
+        exec(compile(block, "07-batches.md", "exec"), names)
+    assert len(names["matrices"]) == 100
