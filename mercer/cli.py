@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 the job failed, or no such thing; 2 mend the command or th
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,8 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (MercerError, ValidationError, OSError, ValueError, PlotsNotInstalled) as error:
         return _complain(one_line(error), _code(error))
     if text:
-        print(text)
+        _print(text)
     return DONE
+
+
+def _print(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # the reader, such as head, has seen enough; nothing more can be flushed at the exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: argparse.Namespace) -> str:

@@ -203,3 +203,15 @@ def test_every_custom_id_has_a_file_name_of_its_own():
     names = [".", "..", "a/b", "a%2Fb", "x" * 64, "\U0001f600" * 64, "\U0001f600" * 63 + "a", "~"]
     assert len({file_name(name) for name in names}) == len(names)
     assert all(len(file_name(name)) < 200 and "/" not in file_name(name) for name in names)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error():
+    command = subprocess.Popen(
+        [sys.executable, "-c", "from mercer.cli import main; raise SystemExit(main(['kernels']))"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    command.stdout.close()
+    assert command.stderr.read() == b""
+    assert command.wait() == 0
+    command.stderr.close()
