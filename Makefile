@@ -6,7 +6,7 @@ RUN = .venv/bin/python
 export UV_SYSTEM_CERTS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo serve test check check-deploy chaos fix lock openapi clean
+.PHONY: help setup setup-dev setup-bench demo serve test check check-deploy chaos fix lock openapi clean
 
 help:           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,6 +32,9 @@ check: setup-dev ## format, lint, types and the dependency rule
 
 chaos: setup-dev ## break everything while 5,000 jobs run, and count what was lost; five minutes
 	$(RUN) -m benchmarks.chaos
+
+setup-bench: setup-dev ## and the peers that benchmarks/ measures against
+	$(UV) pip install --quiet --python .venv --group bench
 
 fix: setup-dev  ## format and mend what can be mended
 	.venv/bin/ruff format .
