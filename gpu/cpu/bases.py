@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from gpu.cpu.accumulate import BLOCK_BYTES, ROWS, absolute, chi2, dot, sine, squared
+from gpu.cpu.accumulate import BLOCK_BYTES, CHUNK, ROWS, absolute, chi2, dot, sine, squared
 from gpu.cpu.functions import ARC_COSINE_0
 from gpu.cpu.intrinsics import like
 from gpu.cpu.jit import inner
 from gpu.cpu.packing import Packed, Tile
 from gpu.leaves import Base, Floats
 
-CHUNK = 64
-"""Dimensions that are summed before they are added to the rest: float32's rounding errors then grow with k / 64."""
-
 SQUARED, ABSOLUTE, DOT, SINE = int(Base.SQUARED), int(Base.ABSOLUTE), int(Base.DOT), int(Base.SINE)
-IDENTITY, NONE = int(Base.IDENTITY), int(Base.NONE)
+CHI2, IDENTITY = int(Base.CHI2), int(Base.IDENTITY)
 
 OPPOSITE = 3.5
 """Unit vectors at a squared distance above it are nearly opposite: 4 - b is then summed again without cancellation."""
@@ -39,51 +36,42 @@ class Window(NamedTuple):
 
 @inner
 def fill(packed: Packed, leaf: int, window: Window, s: Floats) -> None:
-    """Sum b directly, four rows at a time; a last group of fewer repeats the last row."""
+    """Sum b directly."""
     record = packed.leaves[leaf]
-    if record.base in (IDENTITY, NONE):
+    # One loop nest for each base: in a common one LLVM would merge their ends, and lose the sums' registers.
+    if record.base == SQUARED:
+        _sum(squared, packed, leaf, window, s)
+        if record.function == ARC_COSINE_0:
+            _opposite(packed, leaf, window, s)
+    elif record.base == ABSOLUTE:
+        _sum(absolute, packed, leaf, window, s)
+    elif record.base == DOT:
+        _sum(dot, packed, leaf, window, s)
+    elif record.base == SINE:
+        _sum(sine, packed, leaf, window, s)
+    elif record.base == CHI2:
+        _sum(chi2, packed, leaf, window, s)
+    else:
         _identity(record.base == IDENTITY and packed.tasks[window.task].symmetric == 1, window, s)
-        return
-    k = record.k
-    block = BLOCK_BYTES // packed.points.itemsize
-    last = window.row + window.rows - 1
-    for c in range(0, k, CHUNK):
-        dimensions = min(CHUNK, k - c)
-        for r in range(0, window.rows, ROWS):
-            i, u = window.row + r, record.u + c
-            at = (u + i * k, u + min(i + 1, last) * k, u + min(i + 2, last) * k, u + min(i + 3, last) * k)
-            for q in range(0, window.padded, block):
-                v = record.columns + (window.column + q) * k + c * block
-                w = max(record.weights, 0) + c
-                _block(packed, record.base, at, v, w, dimensions, s, r * window.padded + q, window.padded, c > 0)
-    if record.function == ARC_COSINE_0:
-        _opposite(packed, leaf, window, s)
 
 
 @inner
-def _block(
-    packed: Packed,
-    base: int,
-    u: tuple[int, int, int, int],
-    v: int,
-    w: int,
-    k: int,
-    s: Floats,
-    at: int,
-    padded: int,
-    add: bool,
-) -> None:
-    points, columns = packed.points, packed.columns
-    if base == SQUARED:
-        squared(points, u, columns, v, points, u[0], k, s, at, padded, add)
-    elif base == ABSOLUTE:
-        absolute(points, u, columns, v, points, u[0], k, s, at, padded, add)
-    elif base == DOT:
-        dot(points, u, columns, v, points, u[0], k, s, at, padded, add)
-    elif base == SINE:
-        sine(points, u, columns, v, points, w, k, s, at, padded, add)
-    else:
-        chi2(points, u, columns, v, points, u[0], k, s, at, padded, add)
+def _sum(accumulate: Any, packed: Packed, leaf: int, window: Window, s: Floats) -> None:
+    """Four rows at a time; a last group of fewer repeats the last row."""
+    record, points = packed.leaves[leaf], packed.points
+    k, width = record.k, window.padded
+    block = BLOCK_BYTES // points.itemsize
+    last = window.row + window.rows - 1
+    m = (packed.tasks[window.task].m + block - 1) // block * block
+    for c in range(0, k, CHUNK):
+        dimensions = min(CHUNK, k - c)
+        u, w = record.u + c, max(record.weights, 0) + c
+        for q in range(0, width, block):
+            v = record.columns + c * m + (window.column + q) * dimensions
+            for r in range(0, window.rows, ROWS):
+                i = window.row + r
+                at = (u + i * k, u + min(i + 1, last) * k, u + min(i + 2, last) * k, u + min(i + 3, last) * k)
+                accumulate(points, at, packed.columns, v, points, w, dimensions, s, r * width + q, width, c > 0)
 
 
 @inner

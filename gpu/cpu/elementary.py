@@ -1,7 +1,8 @@
 """Elementary functions that LLVM vectorises: numba's own call the scalar C library, ten times slower.
 
 Each is a polynomial after a range reduction, without branches, and within 3 units in the last place. Coefficients are
-near-minimax (interpolation in Chebyshev nodes, made with mpmath at 50 digits) or fdlibm's. Constants take the type of x through `fma` and `like`: a plain literal would widen float32 to float64.
+near-minimax (interpolation in Chebyshev nodes, made with mpmath at 50 digits) or fdlibm's. Constants take the type of x
+through `fma` and `like`: a plain literal would widen float32 to float64.
 """
 
 from __future__ import annotations

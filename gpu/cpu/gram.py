@@ -54,10 +54,8 @@ def panels(batch: Batch, rows: int, device: Device) -> Iterator[Floats]:
     """The matrix of a batch of one program as blocks of at most so many rows; each is overwritten by the next."""
     (program,) = batch.programs()
     cut = plan(program, rows)
-    packed = pack([batch])
     expanded = expansions(program)
-    for index, expansion in enumerate(expanded):
-        packed.leaves["product"][expansion.leaf] = index
+    packed = pack([batch], [expansion.leaf for expansion in expanded])
     work = _Work(cut, packed, expanded, device)
     out = device.buffer.take(cut.panel_rows * cut.m, packed.points.dtype)
     for row, row_end in cut.panels():

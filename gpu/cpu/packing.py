@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpu.cpu.accumulate import BLOCK_BYTES
+from gpu.cpu.accumulate import BLOCK_BYTES, CHUNK
 from gpu.cpu.jit import outer
 from gpu.families import Prepared
 from gpu.leaves import Floats, Instruction, Op
@@ -41,7 +41,7 @@ class Packed(NamedTuple):
     points: Floats
     """u and v of every leaf as (n, k), and weights, p, q"""
     columns: Floats
-    """v of every leaf in blocks: (blocks, k, BLOCK), zeros after the last column"""
+    """v of every leaf without products as gpu/cpu/accumulate.py wants it, zeros after the last column"""
     tables: Floats
     """Matern tables, float64"""
     depth: int
@@ -71,17 +71,23 @@ def _no_products(dtype: np.dtype[Any]) -> Tile:
 NO_PRODUCTS = {dtype: _no_products(dtype) for dtype in (SINGLE, DOUBLE)}
 
 
-def pack(batches: Sequence[Batch]) -> Packed:
-    """Copy batches, all of one precision, into flat arrays; their programs in order."""
+def pack(batches: Sequence[Batch], products: Sequence[int] = ()) -> Packed:
+    """Copy batches, all of one precision, into flat arrays; their programs in order.
+
+    Args:
+        batches: What to copy.
+        products: Of a batch of one program, the leaves that take their products from a Tile, in its order.
+    """
     dtype = batches[0].dtype
     points, tables = _Pool(dtype), _Pool(DOUBLE)
     leaves = np.concatenate([_leaves(batch, points, tables) for batch in batches])
     codes = [code for batch in batches for code in batch.codes]
     steps = np.array([(step.op, step.index, step.value) for code in codes for step in code], STEP)
+    leaves["product"][list(products)] = range(len(products))
     tasks = _tasks(batches, codes)
     m = np.repeat(tasks["m"], np.concatenate([[len(batch.leaves)] * len(batch.codes) for batch in batches]))
     block = BLOCK_BYTES // dtype.itemsize
-    sizes = -(-m // block) * block * leaves["k"]
+    sizes = -(-m // block) * block * leaves["k"] * (leaves["product"] < 0)
     leaves["columns"] = np.cumsum(sizes) - sizes
     columns = np.empty(int(sizes.sum()), dtype)
     depth = max(_depth(batch.codes[0]) for batch in batches)
@@ -167,14 +173,18 @@ class _Pool:
 
 @outer
 def pack_columns(points: Floats, leaves: Records, counts: Floats, block: int, columns: Floats) -> None:
-    """Transpose every v into blocks of columns."""
+    """Transpose v into blocks of columns, for every leaf that is summed directly."""
     for index in range(len(leaves)):
         leaf, m = leaves[index], counts[index]
-        k = leaf.k
-        for first in range(0, m, block):
-            for c in range(k):
-                at = leaf.columns + first * k + c * block
-                for j in range(min(block, m - first)):
-                    columns[at + j] = points[leaf.v + (first + j) * k + c]
-                for j in range(m - first, block):
-                    columns[at + j] = 0.0
+        k = leaf.k if leaf.product < 0 else 0
+        padded = (m + block - 1) // block * block
+        for chunk in range(0, k, CHUNK):
+            dimensions = min(CHUNK, k - chunk)
+            for first in range(0, padded, block):
+                at = leaf.columns + chunk * padded + first * dimensions
+                target = columns[at : at + dimensions * block]
+                for j in range(block):
+                    start = leaf.v + min(first + j, m - 1) * k + chunk
+                    source = points[start : start + dimensions]
+                    for c in range(dimensions):
+                        target[c * block + j] = source[c] if first + j < m else 0.0

@@ -1,4 +1,4 @@
-"""Programs evaluated on strips: a few rows by at most 512 columns, which stay in the L1 cache from b to the result."""
+"""Programs evaluated on strips: some rows by at most 128 columns, which stay in the L1 cache from b to the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from gpu.leaves import Floats, Op
 
 STRIP = 2048
 """Numbers: 16 KiB in float64, half of the L1 cache."""
-STRIP_COLUMNS = 512
+STRIP_COLUMNS = 128
+"""So few that a strip has 16 rows, for each of which a block of columns is read from the L1 cache."""
 MIRROR_BLOCK = 16
 
 LEAF, ADD, MULTIPLY, SCALE = int(Op.LEAF), int(Op.ADD), int(Op.MULTIPLY), int(Op.SCALE)
