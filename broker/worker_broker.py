@@ -68,7 +68,7 @@ class WorkerBroker:
         lease_ms: int = 10_000,
         result_ttl_s: int = 86_400,
         max_deliveries: int = 10,
-        linger_ms: int = 2,
+        linger_ms: int = 1,
     ) -> Self:
         """The queue at an address, after a look at the server.
 

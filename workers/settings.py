@@ -35,7 +35,7 @@ class Settings(BaseSettings):
         10.0, gt=0, description="After how long without a heartbeat another worker may take the jobs, in seconds."
     )
     linger_ms: int = Field(
-        2, ge=0, description="How long a batch that is not full waits for like jobs, in milliseconds."
+        1, ge=0, description="How long a batch that is not full waits for like jobs, in milliseconds."
     )
     batch_jobs: int = Field(64, ge=1, description="Most jobs in one batch.")
     batch_bytes: int = Field(
