@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from gpu.points import Stack
 from gpu.scaling import (
     EPSILON,
     GAUSSIAN_STEEPEST,
+    LIMIT,
     STEEPEST,
     TOLERANCE,
     Stacks,
@@ -58,7 +59,20 @@ def prepare(leaves: Sequence[Family], x: Stack, y: Stack | None, dtype: np.dtype
     """The same leaf of T jobs, of one family and with the same active dimensions."""
     dimensions = leaves[0].active_dimensions
     points = Stacks(x.columns(dimensions), None if y is None else y.columns(dimensions))
-    return PREPARE[leaves[0].family](leaves, points, dtype)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # what overflows is found to be lossy
+        made = PREPARE[leaves[0].family](leaves, points, dtype)
+        return replace(made, lossy=made.lossy | _overflows(made, points))
+
+
+def _overflows(made: Prepared, points: Stacks) -> Floats:
+    """(T,) whether a product of the prepared numbers may be infinite, and infinity times 0 not a number."""
+    limit = LIMIT[made.u.dtype]
+    large = ~(np.maximum(np.abs(made.a), np.abs(made.c)) < limit**2)
+    if made.weights is not None:
+        large |= [not np.isfinite(weights).all() for weights in made.weights]
+    if made.base is Base.DOT:
+        large |= ~(points.replaced(made.u, made.v).highest(lambda z: np.abs(z).max(axis=1)) < limit)
+    return large
 
 
 def _gaussian(leaves: Families, points: Stacks, dtype: np.dtype[Any]) -> Prepared:
@@ -138,7 +152,7 @@ def _polynomial(leaves: Families, points: Stacks, dtype: np.dtype[Any]) -> Prepa
 def _sigmoid(leaves: Families, points: Stacks, dtype: np.dtype[Any]) -> Prepared:
     u, v = times_root_gamma(leaves, points, dtype)
     # tanh is bounded: an error of its argument counts in full, and is of the size of ||u|| ||v||.
-    largest = Stacks(points.x.with_values(u), points.y and points.y.with_values(v)).highest(euclidean)
+    largest = points.replaced(u, v).highest(euclidean)
     lossy = (dtype == np.float32) & (2 * EPSILON * largest.astype(np.float64) ** 2 > TOLERANCE)
     ones, offsets = [1.0] * len(leaves), [k.offset for k in leaves]
     return Prepared(Base.DOT, [Function.TANH] * len(leaves), u, v, ones, offsets, lossy=lossy)

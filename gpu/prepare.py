@@ -86,7 +86,7 @@ def program(kernel: KernelFunction, x: Floats, y: Floats | None, dtype: np.dtype
     """The program of one matrix, for a result of this dtype; in float64 where float32 would lose digits.
 
     Raises:
-        InvalidSpec: the points are too many lengthscales apart for float64.
+        InvalidSpec: the points, or their distances in lengthscales, are too large for float64.
     """
     return batches([Request(kernel, x, y)], dtype)[0].programs()[0]
 
@@ -95,7 +95,7 @@ def batches(requests: Sequence[Request], dtype: np.dtype[Any]) -> list[Batch]:
     """Like requests together, prepared for results of this dtype; each is prepared as it would be by itself.
 
     Raises:
-        InvalidSpec: the points are too many lengthscales apart for float64.
+        InvalidSpec: the points, or their distances in lengthscales, are too large for float64.
     """
     alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for index, (kernel, x, y) in enumerate(requests):
@@ -152,7 +152,7 @@ def _together(requests: Sequence[Request], indices: list[int], dtype: np.dtype[A
         yield Batch(indices, x.without_values(), y and y.without_values(), prepared, codes)
         return
     if dtype == DOUBLE:
-        raise InvalidSpec("The points are too many lengthscales apart: expected at most 1e150.")
+        raise InvalidSpec("The points, or their distances in lengthscales, are too large: expected at most 1e150.")
     kept = [index for index, lost in zip(indices, lossy.tolist(), strict=True) if not lost]
     if kept:
         yield from _together(requests, kept, dtype)

@@ -23,7 +23,7 @@ TOLERANCE = 1e-6
 EPSILON = 2.0**-24
 """Relative rounding error of float32."""
 LIMIT = {np.dtype(np.float32): 1e18, np.dtype(np.float64): 1e150}
-"""Prepared coordinates beyond it would overflow when they are squared."""
+"""Prepared coordinates beyond it would overflow when they are squared and summed."""
 STEEPEST = 1.0
 """No stationary family changes by more than this over one lengthscale, but for Matern's with nu < 1/2."""
 GAUSSIAN_STEEPEST = 0.61
@@ -40,6 +40,10 @@ class Stacks:
     def both(self) -> tuple[Stack, ...]:
         """Those that there are."""
         return (self.x,) if self.y is None else (self.x, self.y)
+
+    def replaced(self, u: Floats, v: Floats) -> Stacks:
+        """Other values for x, and for y where there is one."""
+        return Stacks(self.x.with_values(u), self.y and self.y.with_values(v))
 
     def highest(self, per_row: Callable[[Floats], Floats]) -> Floats:
         """(T,) the largest number of x's and y's rows in each job."""
@@ -73,12 +77,14 @@ def scaled(
     origin = np.where(exact[:, None], 0.0, points.x.values[points.x.starts])
 
     def moved(stack: Stack) -> Floats:
+        if exact.all():
+            return (stack.values / stack.spread(scale)).astype(dtype, copy=False)
         out = stack.values - stack.spread(origin)
         out /= stack.spread(scale)
         return out.astype(dtype, copy=False)
 
     u, v = each(points, moved)
-    reach = Stacks(points.x.with_values(u), points.y and points.y.with_values(v)).highest(norms).astype(np.float64)
+    reach = points.replaced(u, v).highest(norms).astype(np.float64)
     lossy = ~(reach < LIMIT[dtype])
     if dtype == np.float32:
         lossy |= ~exact & (steepest * 2 * reach * EPSILON > TOLERANCE)

@@ -30,9 +30,9 @@ class Task:
     """
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Answer:
-    """A result that can be written while it is computed."""
+    """A result that can be written while it is computed. Nobody changes it; freezing it would make it slow to make."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]

@@ -143,6 +143,6 @@ def distance(packed: Packed, leaf: int, i: int, j: int, sign: float) -> float:
     k = record.k
     total = 0.0
     for c in range(k):
-        t = packed.points[record.u + i * k + c] + sign * packed.points[record.v + j * k + c]
+        t = packed.points[record.u + i * k + c] + sign * packed.others[record.v + j * k + c]
         total += t * t
     return total

@@ -23,7 +23,7 @@ LEAF = np.dtype(
     [(name, "i8") for name in ("base", "function", "k", "product", "u", "v", "weights", "p", "q", "table", "columns")]
     + [("a", "f8"), ("c", "f8")]
 )
-"""From u on, offsets into Packed.points, .tables and .columns; -1 where there is none. product: an index into Tile."""
+"""From u on, offsets into Packed.points, .others, .tables and .columns; -1 where there is none. product: of a Tile."""
 STEP = np.dtype([("op", "i8"), ("index", "i8"), ("value", "f8")])
 PART = np.dtype([(name, "i8") for name in ("task", "row", "row_end", "column", "column_end", "out", "stride")])
 """A rectangle of a matrix, and where its first entry lies in the output, whose rows are `stride` apart."""
@@ -39,7 +39,9 @@ class Packed(NamedTuple):
     steps: Records
     """(instructions,) STEP"""
     points: Floats
-    """u and v of every leaf as (n, k), and weights, p, q"""
+    """u of every leaf as (n, k), and weights, p, q"""
+    others: Floats
+    """v of every leaf as (m, k)"""
     columns: Floats
     """v of every leaf without products as gpu/cpu/accumulate.py wants it, zeros after the last column"""
     tables: Floats
@@ -79,8 +81,8 @@ def pack(batches: Sequence[Batch], products: Sequence[int] = ()) -> Packed:
         products: Of a batch of one program, the leaves that take their products from a Tile, in its order.
     """
     dtype = batches[0].dtype
-    points, tables = _Pool(dtype), _Pool(DOUBLE)
-    leaves = np.concatenate([_leaves(batch, points, tables) for batch in batches])
+    pools = _Pools(_Pool(dtype), _Pool(dtype), _Pool(DOUBLE))
+    leaves = np.concatenate([_leaves(batch, pools) for batch in batches])
     codes = [code for batch in batches for code in batch.codes]
     steps = np.array([(step.op, step.index, step.value) for code in codes for step in code], STEP)
     leaves["product"][list(products)] = range(len(products))
@@ -91,8 +93,9 @@ def pack(batches: Sequence[Batch], products: Sequence[int] = ()) -> Packed:
     leaves["columns"] = np.cumsum(sizes) - sizes
     columns = np.empty(int(sizes.sum()), dtype)
     depth = max(_depth(batch.codes[0]) for batch in batches)
-    packed = Packed(tasks, leaves, steps, points.array(), columns, tables.array(), depth)
-    pack_columns(packed.points, leaves, m, block, columns)
+    points, others, tables = (pool.array() for pool in pools)
+    packed = Packed(tasks, leaves, steps, points, others, columns, tables, depth)
+    pack_columns(others, leaves, m, block, columns)
     return packed
 
 
@@ -116,22 +119,23 @@ def _depth(code: Sequence[Instruction]) -> int:
     return max(accumulate(change.get(step.op, 0) for step in code))
 
 
-def _leaves(batch: Batch, points: _Pool, tables: _Pool) -> Records:
+def _leaves(batch: Batch, pools: _Pools) -> Records:
     """The records of all leaves of a batch, program by program."""
     records = np.empty((len(batch.codes), len(batch.leaves)), LEAF)
     for index, leaf in enumerate(batch.leaves):
-        _fill(records[:, index], leaf, batch, points, tables)
+        _fill(records[:, index], leaf, batch, pools)
     return records.reshape(-1)
 
 
-def _fill(record: Records, leaf: Prepared, batch: Batch, points: _Pool, tables: _Pool) -> None:
+def _fill(record: Records, leaf: Prepared, batch: Batch, pools: _Pools) -> None:
     """The records of one leaf of every program."""
+    points, others, tables = pools
     x, y, k = batch.x.starts, batch.columns.starts, leaf.u.shape[1]
     record["base"], record["function"], record["k"] = leaf.base, leaf.functions, k
     record["a"], record["c"] = leaf.a, leaf.c
     record["product"] = record["columns"] = -1
     record["u"] = points.add(leaf.u) + x * k
-    record["v"] = record["u"] if leaf.v is leaf.u else points.add(leaf.v) + y * k
+    record["v"] = others.add(leaf.v) + y * k
     record["p"] = -1 if leaf.p is None else points.add(leaf.p) + x
     record["q"] = -1 if leaf.q is None else points.add(leaf.q) + y
     record["weights"] = -1 if leaf.weights is None else [points.add(weights) for weights in leaf.weights]
@@ -171,8 +175,16 @@ class _Pool:
         return whole
 
 
+class _Pools(NamedTuple):
+    """Of Packed.points, .others and .tables."""
+
+    points: _Pool
+    others: _Pool
+    tables: _Pool
+
+
 @outer
-def pack_columns(points: Floats, leaves: Records, counts: Floats, block: int, columns: Floats) -> None:
+def pack_columns(others: Floats, leaves: Records, counts: Floats, block: int, columns: Floats) -> None:
     """Transpose v into blocks of columns, for every leaf that is summed directly."""
     for index in range(len(leaves)):
         leaf, m = leaves[index], counts[index]
@@ -185,6 +197,6 @@ def pack_columns(points: Floats, leaves: Records, counts: Floats, block: int, co
                 target = columns[at : at + dimensions * block]
                 for j in range(block):
                     start = leaf.v + min(first + j, m - 1) * k + chunk
-                    source = points[start : start + dimensions]
+                    source = others[start : start + dimensions]
                     for c in range(dimensions):
                         target[c * block + j] = source[c] if first + j < m else 0.0

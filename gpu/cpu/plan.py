@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gpu.leaves import Base, Function, Leaf, Program
+from mercer.specs.gram import WHOLE_BYTES
 
 PRODUCT_DIMENSIONS = 192
 """From so many dimensions on u . v comes from BLAS; below, direct sums are as fast and lose no digits."""
@@ -61,15 +62,11 @@ class Plan:
 
 
 def plan(program: Program, rows: int) -> Plan:
-    """Cut a matrix into panels of at most so many rows.
-
-    Args:
-        program: What to compute.
-        rows: At least 1; a result of which so many rows are all is computed as a whole.
-    """
+    """Cut a matrix into panels of at most so many rows, at least 1; or not, where half of it can be copied."""
     n, m = len(program.leaves[0].u), len(program.leaves[0].v)
-    whole = rows >= n
-    mirrored = program.symmetric and whole and sum(map(work, program.leaves)) >= MIRROR_WORK
+    fits = rows >= n or n * m * 8 <= WHOLE_BYTES
+    mirrored = program.symmetric and fits and sum(map(work, program.leaves)) >= MIRROR_WORK
+    whole = mirrored or rows >= n
     tiled = mirrored or any(takes_product(leaf) for leaf in program.leaves)
     edge = min(EDGE, 2 ** (rows.bit_length() - 1)) if tiled and not whole else EDGE
     panel_rows = n if whole else rows // edge * edge if tiled else rows

@@ -156,12 +156,12 @@ def _diagonal_leaf(packed: Packed, leaf: int, i: int, size: int, s: Floats, spar
 
 @inner
 def _own(packed: Packed, leaf: int, i: int) -> float:
-    """b(u_i, v_i) where u_i and v_i are the same point."""
+    """b(u_i, v_i) where u_i and v_i are the same point, though not the same numbers where it is an arc cosine's 0."""
     record = packed.leaves[leaf]
     total = packed.points.dtype.type(0.0)
     if record.base == IDENTITY:
         total += 1.0
-    elif record.base == SQUARED and record.u != record.v:
+    elif record.base == SQUARED:
         total += distance(packed, leaf, i, i, -1.0)
     elif record.base == DOT:
         for c in range(record.k):

@@ -18,6 +18,9 @@ SMALL_ENTRIES = 512 * 512
 TILE_BYTES = 64 * 2**20
 """Working memory for one panel of rows of a large matrix, which then goes to the store."""
 
+WHOLE_BYTES = 256 * 2**20
+"""In float64; a matrix up to this size may be computed as a whole, so that half of a symmetric one is only copied."""
+
 FLOPS_PER_ENTRY = 10
 """Beyond the 2d of a distance: the exponential and its argument."""
 
@@ -125,8 +128,10 @@ class Gram(Spec):
         leaves = sum(1 for _ in self.kernel.leaves())
         bytes_in = sum(info.shape[0] * info.shape[1] * itemsize for info in infos.values())
         bytes_out = n * m * itemsize
-        # Each family keeps its own scaled copy of the points, in float64 where float32 would lose digits.
-        peak = min(bytes_out, TILE_BYTES + m * itemsize) + 2 * leaves * (n + m) * d * 8
+        # The arithmetic is in float64 where float32 would lose digits; each family keeps its own copies of the points.
+        whole = n * m * 8
+        panel = whole if whole <= WHOLE_BYTES else min(whole, TILE_BYTES + m * 8)
+        peak = panel + 2 * leaves * (n + m) * d * 8
         return Cost((2 * d + FLOPS_PER_ENTRY) * n * m * leaves, bytes_in, bytes_out, peak)
 
     def _sizes(self, infos: Mapping[str, ArrayInfo]) -> tuple[int, int]:

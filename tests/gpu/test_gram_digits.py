@@ -94,12 +94,39 @@ def test_near_duplicates_keep_their_distance(make, gap):
     np.testing.assert_allclose(made, expected, rtol=1e-12, atol=0)
 
 
-def test_points_beyond_all_reason_are_refused_and_never_nan():
-    with pytest.raises(InvalidSpec, match="too many lengthscales apart"):
-        compute(k.Gaussian(lengthscale=1e-200), points(5, 2))
+@pytest.mark.parametrize(
+    ("kernel", "scale"),
+    [
+        (k.Gaussian(lengthscale=1e-200), 1.0),
+        (k.Gaussian(gamma=1e308), 1.0),
+        (k.Matern(nu=1.5, lengthscale=[1e-200, 1.0]), 1.0),
+        (k.Periodic(lengthscale=1e-200), 1.0),
+        (k.Linear(), 1e160),
+        (k.Chi2(gamma=1e306), 1e10),
+    ],
+    ids=str,
+)
+@every_dtype
+def test_numbers_beyond_all_reason_are_refused_and_never_nan(kernel, scale, dtype):
+    with pytest.raises(InvalidSpec, match="too large"):
+        compute(kernel, abs(points(5, 2)) * scale, dtype=dtype)
 
 
 @every_dtype
-def test_points_beyond_float32_are_computed_in_float64(dtype):
-    x = points(20, 2) * 1e25
-    assert error(k.Gaussian(lengthscale=1.0), x, dtype) == 0
+@pytest.mark.parametrize(
+    ("kernel", "scale"),
+    [
+        (k.Gaussian(), 1e25),
+        (k.Gaussian(), 1e60),
+        (k.Exponential(lengthscale=[1e-20, 1e-30]), 1.0),
+        (k.LaplacianL1(gamma=1e39), 1.0),
+        (k.RationalQuadratic(lengthscale=1e-30), 1.0),
+        (k.Periodic(lengthscale=1e-25), 1.0),
+        (k.Chi2(gamma=1e39), 1.0),
+        (k.Cosine(), 1e60),
+        (k.Sigmoid(), 1e30),
+    ],
+    ids=str,
+)
+def test_numbers_beyond_float32_are_computed_in_float64(kernel, scale, dtype):
+    assert error(kernel, abs(points(20, 2)) * scale, dtype) <= TOLERANCE[dtype]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gpu.cpu import plan
 from gpu.ops import gram as op
 from mercer import kernels as k
 from tests.gpu.computing import DTYPES, TOLERANCE, compute, cpu, points, reference, task
@@ -22,6 +23,7 @@ def _stream(monkeypatch):
     """Panels of a few rows, so that small matrices are cut up as large ones are."""
     monkeypatch.setattr(op, "SMALL_ENTRIES", 1)
     monkeypatch.setattr(op, "TILE_BYTES", 16_000)
+    monkeypatch.setattr(plan, "WHOLE_BYTES", 0)
 
 
 @pytest.fixture
@@ -116,6 +118,10 @@ def test_normalise_divides_by_the_roots_of_the_diagonals(kernel, with_y, dtype):
     assert with_y or (made.diagonal() == 1).all()
 
 
+def test_a_streamed_normalised_matrix_has_exactly_1_on_its_diagonal(streamed):
+    assert (compute(k.Polynomial(), points(130, 3), normalise=True).diagonal() == 1).all()
+
+
 def test_normalise_gives_0_where_a_point_has_no_length():
     made = compute(k.Linear(), np.array([[0.0, 0.0], [3.0, 4.0]]), normalise=True)
     assert made.tolist() == [[0.0, 0.0], [0.0, 1.0]]
@@ -148,8 +154,12 @@ def test_a_streamed_centred_matrix_is_the_same(dtype, streamed):
 @pytest.mark.parametrize(
     "kernel", [k.Gaussian(lengthscale=18.0), k.Exponential(lengthscale=18.0), k.Linear(), k.ArcCosine(order=0)], ids=str
 )
-def test_products_by_blas_keep_symmetry_and_digits(kernel, dtype, streamed):
-    """Dimensions so many that u . v comes from BLAS, in tiles of the diagonal and below it."""
+@pytest.mark.parametrize("whole", [True, False])
+def test_products_by_blas_keep_symmetry_and_digits(kernel, dtype, whole, monkeypatch):
+    """Dimensions so many that u . v comes from BLAS, in tiles of the diagonal and beside it."""
+    _stream(monkeypatch)
+    monkeypatch.setattr(plan, "WHOLE_BYTES", 2**20 if whole else 0)
+    monkeypatch.setattr(plan, "EDGE", 32)
     x = points(150, 300)
     x[75:] = x[:75] + 1e-7
     made = compute(kernel, x, dtype=dtype)
