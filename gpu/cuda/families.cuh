@@ -47,11 +47,21 @@ __device__ __forceinline__ P integer_power(P base, int exponent) {
     return result;
 }
 
+/* -||u + v||^2, at most -TINY so that its sign can be seen. */
+template <typename P>
+__device__ __noinline__ P opposite(const P* __restrict__ u, const P* __restrict__ v, const long long dimensions) {
+    constexpr P TINY = P(1e-30);
+    P sum = TINY;
+    for (long long c = 0; c < dimensions; c++) sum += (u[c] + v[c]) * (u[c] + v[c]);
+    return -sum;
+}
+
 /* J_order(theta) / pi of unit vectors at squared distance b. sin^2(theta / 2) = b / 4 keeps small angles' digits,
-   which arccos(u . v) loses. */
+   which arccos(u . v) loses. For order 0 a negative b is minus the squared distance to the opposite vector. */
 template <typename P, int ORDER>
 __device__ __forceinline__ P arc_cosine(const P b) {
     constexpr P PI = P(3.14159265358979323846);
+    if (ORDER == 0 && b < P(0)) return 2 * asin(sqrt(-b / 4)) / PI;
     const P half_sine_squared = min(b / 4, P(1));
     const P rest = PI - 2 * asin(sqrt(half_sine_squared));  // pi - theta
     const P cosine = 1 - 2 * half_sine_squared;

@@ -58,6 +58,17 @@ __device__ __forceinline__ void evaluate_base(Values<P>& b, const Tile& tile, co
     if constexpr (B != Base::IDENTITY && B != Base::NONE) sum_dimensions<P, B>(b, tile, leaf, stage);
 }
 
+/* Where unit vectors are nearly opposite, b becomes minus ||u + v||^2: pi - theta comes from it with all its digits,
+   while 4 - b has lost half of them. */
+template <typename P>
+__device__ __forceinline__ void turn_opposites(Values<P>& b, const Tile& tile, const Leaf& leaf) {
+    const P* u = at<P>(tile.arrays, leaf.u);
+    const P* v = at<P>(tile.arrays, leaf.v);
+    EACH_ENTRY(if (b[i][j] > P(3.5)) b[i][j] = opposite(u + (tile.row + row_of(i)) * leaf.dimensions,
+                                                        v + (tile.column + column_of(j)) * leaf.dimensions,
+                                                        leaf.dimensions))
+}
+
 /* value *= p_i q_j. The factors' product is formed first, as it is the same in K[j, i]. */
 template <typename P>
 __device__ __forceinline__ void apply_factors(Values<P>& value, const Tile& tile, const Leaf& leaf) {
@@ -75,6 +86,7 @@ __device__ __forceinline__ void evaluate_leaf(Values<P>& value, const Tile& tile
     const P a = P(leaf.a), c = P(leaf.c);
     const P* table = at<P>(tile.arrays, leaf.table);
     evaluate_base<P, B>(value, tile, leaf, stage);
+    if constexpr (F == Function::ARC_COSINE_0) turn_opposites(value, tile, leaf);
     EACH_ENTRY(value[i][j] = apply<P, F>(value[i][j], a, c, table))
     apply_factors(value, tile, leaf);
 }
@@ -92,6 +104,7 @@ __device__ __forceinline__ void interpret_leaf(Values<P>& value, const Tile& til
         CASE(SQUARED) CASE(ABSOLUTE) CASE(DOT) CASE(SINE) CASE(CHI2) CASE(IDENTITY) CASE(NONE)
 #undef CASE
     }
+    if (Function(leaf.function) == Function::ARC_COSINE_0) turn_opposites(value, tile, leaf);
     P entries[ROWS * COLUMNS];
     EACH_ENTRY(entries[i * COLUMNS + j] = value[i][j])
 #pragma unroll 1

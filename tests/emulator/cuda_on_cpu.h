@@ -17,6 +17,7 @@
 #define __global__
 #define __device__
 #define __forceinline__ inline
+#define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define SHARED(type, name) type& name = emulator::shared<type, __LINE__>(HERE)
 

@@ -47,3 +47,12 @@ def test_every_family_is_its_formula(kernel, m, dtype, device):
 def test_the_leaves_that_are_tested_are_all_that_are_made(kernel):
     made = program(kernel, points(4, kernel), None, np.dtype("float64")).leaves
     assert {(leaf.base, leaf.function) for leaf in made} <= set(LEAVES)
+
+
+@pytest.mark.parametrize("kernel", [k.ArcCosine(order=0), 2.0 * k.ArcCosine(order=0)], ids=str)
+def test_nearly_opposite_vectors_keep_their_angle(kernel, device):
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    y = 1e-7 * np.random.default_rng(1).normal(size=(5, 3)) - x
+    (computed,) = gram.evaluate([program(kernel, x, y, np.dtype("float64"))], np.dtype("float64"), device)
+    truth = reference(Gram(kernel=kernel, x=x, y=y), {"x": x, "y": y})
+    np.testing.assert_allclose(computed, truth, rtol=1e-6, atol=1e-15)
