@@ -12,24 +12,28 @@ from typing import Any, NamedTuple
 import numpy as np
 
 KEPT_BYTES = 256 * 2**20
-"""A larger buffer is given back: the memory is better used by the next job's points."""
+"""In all; what is larger is given back: the memory is better used by the next job's points."""
+
+ONLY_KEPT = 3
+"""References to a kept array that nobody uses: the list's, the loop's, and getrefcount's own."""
 
 
-class Buffer:
+class Buffers:
     """Memory for results that is used again once nobody refers to it: fresh pages cost more than the computing."""
 
     def __init__(self) -> None:
-        self._kept = np.empty(0, np.uint8)
+        self._kept: list[np.ndarray[Any, Any]] = []
 
     def take(self, size: int, dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
         """A one-dimensional array, not initialised. It stays the caller's for as long as any view of it lives."""
         n_bytes = size * dtype.itemsize
-        free = sys.getrefcount(self._kept) == 2  # this attribute and getrefcount's own argument
-        if free and self._kept.nbytes >= n_bytes:
-            return self._kept[:n_bytes].view(dtype)
+        for kept in self._kept:
+            if n_bytes <= kept.nbytes and sys.getrefcount(kept) == ONLY_KEPT:
+                return kept[:n_bytes].view(dtype)
         fresh = np.empty(n_bytes, np.uint8)
-        if free and n_bytes <= KEPT_BYTES:
-            self._kept = fresh
+        self._kept = [kept for kept in self._kept if sys.getrefcount(kept) > ONLY_KEPT]
+        if sum(kept.nbytes for kept in self._kept) + n_bytes <= KEPT_BYTES:
+            self._kept.append(fresh)
         return fresh[:].view(dtype)
 
 
@@ -45,7 +49,7 @@ class Device:
     """`cpu`, or `cuda:0`, with what its operations keep between jobs."""
 
     name: str
-    buffer: Buffer = field(default_factory=Buffer, compare=False, repr=False)
+    buffers: Buffers = field(default_factory=Buffers, compare=False, repr=False)
 
     @cached_property
     def threads(self) -> ThreadPoolExecutor:

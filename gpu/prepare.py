@@ -88,10 +88,11 @@ def program(kernel: KernelFunction, x: Floats, y: Floats | None, dtype: np.dtype
     Raises:
         InvalidSpec: the points, or their distances in lengthscales, are too large for float64.
     """
-    return batches([Request(kernel, x, y)], dtype)[0].programs()[0]
+    (batch,) = batches([Request(kernel, x, y)], dtype)
+    return batch.programs()[0]
 
 
-def batches(requests: Sequence[Request], dtype: np.dtype[Any]) -> list[Batch]:
+def batches(requests: Sequence[Request], dtype: np.dtype[Any]) -> Iterator[Batch]:
     """Like requests together, prepared for results of this dtype; each is prepared as it would be by itself.
 
     Raises:
@@ -101,12 +102,9 @@ def batches(requests: Sequence[Request], dtype: np.dtype[Any]) -> list[Batch]:
     for index, (kernel, x, y) in enumerate(requests):
         precision = DOUBLE if dtype == DOUBLE or degree(kernel) > MAX_SINGLE_DEGREE else SINGLE
         alike[precision, x.shape[1], y is None, *_form(kernel)].append(index)
-    return [
-        batch
-        for (precision, *_), indices in alike.items()
-        for start in range(0, len(indices), TOGETHER)
-        for batch in _together(requests, indices[start : start + TOGETHER], precision)
-    ]
+    for (precision, *_), indices in alike.items():
+        for start in range(0, len(indices), TOGETHER):
+            yield from _together(requests, indices[start : start + TOGETHER], precision)
 
 
 def degree(kernel: KernelFunction) -> int:

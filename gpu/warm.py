@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +16,9 @@ from gpu.task import Task
 from mercer import kernels as k
 from mercer.arrays import DType
 from mercer.specs.gram import Gram
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+"""glibc's malloc.h."""
 
 EXPRESSION = 0.5 * k.Gaussian() + k.Matern(nu=1.2) * k.White() ** 2
 """Meets every instruction; the CPU's compiled code has all families at once."""
@@ -33,6 +38,15 @@ def warm(device: Device) -> None:
     # What was made until now stays until the end: the collector need not look through it again and again.
     gc.collect()
     gc.freeze()
+    _keep_freed_memory()
+
+
+def _keep_freed_memory() -> None:
+    """Let glibc reuse the memory of freed arrays up to 32 MB; fresh pages from the kernel cost as much as preparing."""
+    with contextlib.suppress(AttributeError, OSError):  # another C library
+        set_option = ctypes.CDLL(None).mallopt
+        set_option(M_MMAP_THRESHOLD, 32 * 2**20)
+        set_option(M_TRIM_THRESHOLD, 128 * 2**20)
 
 
 def _specs(device: Device) -> Iterator[Gram]:

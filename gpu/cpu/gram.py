@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from functools import partial
 from itertools import pairwise
 from queue import SimpleQueue
@@ -19,30 +20,38 @@ from gpu.leaves import Floats
 from gpu.prepare import Batch
 
 SERIAL_WORK = 200_000
-"""Entries times dimensions; a batch of less is done before another thread has woken."""
+"""Entries times dimensions; less is not worth sharing between threads."""
 SHARES = 4
 """Parts of a batch for each thread, so that none waits long for another."""
 
 
-def evaluate(batches: Sequence[Batch], device: Device) -> list[Floats]:
-    """The matrices of batches of one precision, shape (n, m) each, program by program."""
-    packed = pack(batches)
+def evaluate(batches: Iterable[Batch], device: Device) -> Iterator[tuple[Batch, list[Floats]]]:
+    """Each batch with its matrices, shape (n, m) each; a batch is computed while the next is prepared and packed."""
+    started = [(batch, *_start(batch, device)) for batch in batches]
+    for batch, matrices, running in started:
+        for one in running:
+            one.result()
+        yield batch, matrices
+
+
+def _start(batch: Batch, device: Device) -> tuple[list[Floats], list[Future[None]]]:
+    packed = pack(batch)
     parts = _whole(packed)
     sizes = packed.tasks["n"] * packed.tasks["m"]
-    out = device.buffer.take(int(sizes.sum()), packed.points.dtype)
+    out = device.buffers.take(int(sizes.sum()), packed.points.dtype)
     work = sizes * np.add.reduceat(packed.leaves["k"] + ENTRY_WORK, packed.tasks["leaf"])
     bounds = _shares(work, device.n_threads * SHARES if work.sum() > SERIAL_WORK else 1)
     tile = NO_PRODUCTS[out.dtype]
-    _run([partial(strips.compute, packed, tile, parts, first, last, out) for first, last in pairwise(bounds)], device)
-    return [
-        matrix.reshape(-1, columns)
-        for matrix, columns in zip(_split(out, sizes), packed.tasks["m"].tolist(), strict=True)
+    running = [
+        device.threads.submit(strips.compute, packed, tile, parts, first, last, out) for first, last in pairwise(bounds)
     ]
+    columns = packed.tasks["m"].tolist()
+    return [matrix.reshape(-1, m) for matrix, m in zip(_split(out, sizes), columns, strict=True)], running
 
 
-def diagonals(batches: Sequence[Batch]) -> list[Floats]:
-    """k(x_i, x_i), shape (n,) each, of batches of one precision without y."""
-    packed = pack(batches)
+def diagonals(batch: Batch) -> list[Floats]:
+    """k(x_i, x_i), shape (n,) each, of a batch without y."""
+    packed = pack(batch)
     sizes = packed.tasks["n"]
     parts = _split(np.empty(int(sizes.sum()), packed.points.dtype), sizes)
     for index, part in enumerate(parts):
@@ -55,9 +64,9 @@ def panels(batch: Batch, rows: int, device: Device) -> Iterator[Floats]:
     (program,) = batch.programs()
     cut = plan(program, rows)
     expanded = expansions(program)
-    packed = pack([batch], [expansion.leaf for expansion in expanded])
+    packed = pack(batch, [expansion.leaf for expansion in expanded])
     work = _Work(cut, packed, expanded, device)
-    out = device.buffer.take(cut.panel_rows * cut.m, packed.points.dtype)
+    out = device.buffers.take(cut.panel_rows * cut.m, packed.points.dtype)
     for row, row_end in cut.panels():
         work.panel(row, row_end, out)
         yield out[: (row_end - row) * cut.m].reshape(-1, cut.m)

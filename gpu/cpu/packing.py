@@ -73,43 +73,35 @@ def _no_products(dtype: np.dtype[Any]) -> Tile:
 NO_PRODUCTS = {dtype: _no_products(dtype) for dtype in (SINGLE, DOUBLE)}
 
 
-def pack(batches: Sequence[Batch], products: Sequence[int] = ()) -> Packed:
-    """Copy batches, all of one precision, into flat arrays; their programs in order.
+def pack(batch: Batch, products: Sequence[int] = ()) -> Packed:
+    """Copy a batch into flat arrays.
 
     Args:
-        batches: What to copy.
+        batch: What to copy.
         products: Of a batch of one program, the leaves that take their products from a Tile, in its order.
     """
-    dtype = batches[0].dtype
-    pools = _Pools(_Pool(dtype), _Pool(dtype), _Pool(DOUBLE))
-    leaves = np.concatenate([_leaves(batch, pools) for batch in batches])
-    codes = [code for batch in batches for code in batch.codes]
-    steps = np.array([(step.op, step.index, step.value) for code in codes for step in code], STEP)
+    pools = _Pools(_Pool(batch.dtype), _Pool(batch.dtype), _Pool(DOUBLE))
+    leaves = _leaves(batch, pools)
     leaves["product"][list(products)] = range(len(products))
-    tasks = _tasks(batches, codes)
-    m = np.repeat(tasks["m"], np.concatenate([[len(batch.leaves)] * len(batch.codes) for batch in batches]))
-    block = BLOCK_BYTES // dtype.itemsize
+    steps = np.array([(step.op, step.index, step.value) for code in batch.codes for step in code], STEP)
+    m = np.repeat(batch.columns.sizes, len(batch.leaves))
+    block = BLOCK_BYTES // batch.dtype.itemsize
     sizes = -(-m // block) * block * leaves["k"] * (leaves["product"] < 0)
     leaves["columns"] = np.cumsum(sizes) - sizes
-    columns = np.empty(int(sizes.sum()), dtype)
-    depth = max(_depth(batch.codes[0]) for batch in batches)
+    columns = np.empty(int(sizes.sum()), batch.dtype)
     points, others, tables = (pool.array() for pool in pools)
-    packed = Packed(tasks, leaves, steps, points, others, columns, tables, depth)
     pack_columns(others, leaves, m, block, columns)
-    return packed
+    return Packed(_tasks(batch), leaves, steps, points, others, columns, tables, _depth(batch.codes[0]))
 
 
-def _tasks(batches: Sequence[Batch], codes: Sequence[tuple[Instruction, ...]]) -> Records:
+def _tasks(batch: Batch) -> Records:
     """The records of the programs themselves."""
-    tasks = np.empty(len(codes), TASK)
-    tasks["n"] = np.concatenate([batch.x.sizes for batch in batches])
-    tasks["m"] = np.concatenate([batch.columns.sizes for batch in batches])
-    tasks["symmetric"] = np.concatenate([[batch.y is None] * len(batch.codes) for batch in batches])
-    leaves = np.concatenate([[len(batch.leaves)] * len(batch.codes) for batch in batches])
-    tasks["leaf"] = np.cumsum(leaves) - leaves
-    steps = [len(code) for code in codes]
-    tasks["step_end"] = np.cumsum(steps)
-    tasks["step"] = tasks["step_end"] - steps
+    tasks = np.empty(len(batch.codes), TASK)
+    tasks["n"], tasks["m"], tasks["symmetric"] = batch.x.sizes, batch.columns.sizes, batch.y is None
+    numbers = np.arange(len(batch.codes))
+    tasks["leaf"] = numbers * len(batch.leaves)
+    tasks["step"] = numbers * len(batch.codes[0])
+    tasks["step_end"] = tasks["step"] + len(batch.codes[0])
     return tasks
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -69,17 +70,15 @@ def _answers(way: Way, tasks: Sequence[Task], device: Device) -> list[Answer]:
     if not (way.small or way.diagonal_only):
         return [_large(task, device) for task in tasks]
     answers: list[Any] = [None] * len(tasks)
-    made = _prepared(way.normalise, tasks, DTYPES[way.dtype])
-    for precision in {batch.dtype for batch in made}:
-        chosen = [batch for batch in made if batch.dtype == precision]
-        results = cpu.diagonals(chosen) if way.diagonal_only else _evaluate(chosen, DTYPES[way.dtype], device)
-        indices = [index for batch in chosen for index in batch.indices]
-        for index, result in zip(indices, results, strict=True):
+    dtype = DTYPES[way.dtype]
+    made = _prepared(way.normalise, tasks, dtype)
+    for batch, results in _diagonals(made) if way.diagonal_only else _evaluate(made, dtype, device):
+        for index, result in zip(batch.indices, results, strict=True):
             task = tasks[index]
-            if way.normalise and "y" not in task.arrays:
+            if way.normalise and batch.y is None:
                 _set_to_one(result if way.diagonal_only else result.diagonal())
-            block = result.astype(DTYPES[way.dtype], copy=False)
-            answers[index] = Answer(block.shape, block.dtype, (block,), _facts(task, precision))
+            block = result if result.dtype == dtype else result.astype(dtype)
+            answers[index] = Answer(block.shape, dtype, (block,), _facts(task, batch.dtype))
     return answers
 
 
@@ -88,16 +87,16 @@ def _facts(task: Task, precision: np.dtype[Any]) -> dict[str, Any]:
     return {"positive_definite": cast(Gram, task.spec).kernel.positive_definite, "arithmetic": NAMES[precision]}
 
 
-def _prepared(normalise: bool, tasks: Sequence[Task], dtype: np.dtype[Any]) -> list[Batch]:
+def _prepared(normalise: bool, tasks: Sequence[Task], dtype: np.dtype[Any]) -> Iterator[Batch]:
     requests = [Request(cast(Gram, task.spec).kernel, task.arrays["x"], task.arrays.get("y")) for task in tasks]
-    made = batches(requests, dtype)
-    return [_normalised(batch, requests) for batch in made] if normalise else made
+    for batch in batches(requests, dtype):
+        yield _normalised(batch, requests) if normalise else batch
 
 
 def _normalised(batch: Batch, requests: Sequence[Request]) -> Batch:
     """The batch of K[i, j] / sqrt(k(x_i, x_i) k(y_j, y_j))."""
     if batch.y is None:
-        rows = np.concatenate(cpu.diagonals([batch]))
+        rows = np.concatenate(cpu.diagonals(batch))
         return batch.normalised(rows, rows)
     chosen = [requests[index] for index in batch.indices]
     rows, columns = (
@@ -109,8 +108,9 @@ def _normalised(batch: Batch, requests: Sequence[Request]) -> Batch:
 
 def _diagonal_of(requests: Sequence[Request]) -> Floats:
     """k(x_i, x_i) of all requests, one after another."""
-    made = batches(requests, DOUBLE)
-    parts = dict(zip([index for batch in made for index in batch.indices], cpu.diagonals(made), strict=True))
+    parts: dict[int, Floats] = {}
+    for batch in batches(requests, DOUBLE):
+        parts.update(zip(batch.indices, cpu.diagonals(batch), strict=True))
     return np.concatenate([parts[index] for index in range(len(requests))])
 
 
@@ -177,9 +177,18 @@ def _blocks(batch: Batch, dtype: np.dtype[Any], rows: int, device: Device) -> It
     return cpu.panels(batch, rows, device)
 
 
-def _evaluate(batches: Sequence[Batch], dtype: np.dtype[Any], device: Device) -> list[Floats]:
-    if device.is_cuda:
-        from gpu.cuda import gram as cuda  # needs CuPy
+def _diagonals(batches: Iterable[Batch]) -> Iterator[tuple[Batch, list[Floats]]]:
+    return ((batch, cpu.diagonals(batch)) for batch in batches)
 
-        return cuda.evaluate([program for batch in batches for program in batch.programs()], dtype)
-    return cpu.evaluate(batches, device)
+
+def _evaluate(batches: Iterable[Batch], dtype: np.dtype[Any], device: Device) -> Iterator[tuple[Batch, list[Floats]]]:
+    """Each batch with its matrices."""
+    if not device.is_cuda:
+        yield from cpu.evaluate(batches, device)
+        return
+    from gpu.cuda import gram as cuda  # needs CuPy
+
+    made = list(batches)
+    matrices = iter(cuda.evaluate([program for batch in made for program in batch.programs()], dtype))
+    for batch in made:
+        yield batch, list(islice(matrices, len(batch.indices)))

@@ -1,8 +1,8 @@
-"""The kept buffer."""
+"""The kept memory."""
 
 import numpy as np
 
-from gpu.device import Buffer, Device, pick
+from gpu.device import Buffers, Device, pick
 
 DOUBLE = np.dtype(np.float64)
 
@@ -12,23 +12,32 @@ def address(array):
 
 
 def test_memory_is_used_again_once_nobody_refers_to_it():
-    buffer = Buffer()
-    first = address(buffer.take(1000, DOUBLE))
-    assert address(buffer.take(500, DOUBLE)) == first
+    buffers = Buffers()
+    first = address(buffers.take(1000, DOUBLE))
+    assert address(buffers.take(500, DOUBLE)) == first
 
 
 def test_memory_is_left_alone_while_a_view_of_it_lives():
-    buffer = Buffer()
-    view = buffer.take(1000, DOUBLE).reshape(10, 100)[3]
+    buffers = Buffers()
+    view = buffers.take(1000, DOUBLE).reshape(10, 100)[3]
     view[:] = 7
-    buffer.take(1000, DOUBLE)[:] = 0
+    buffers.take(1000, DOUBLE)[:] = 0
     assert (view == 7).all()
 
 
 def test_a_larger_request_gets_larger_memory():
-    buffer = Buffer()
-    buffer.take(10, DOUBLE)
-    assert len(buffer.take(1000, DOUBLE)) == 1000
+    buffers = Buffers()
+    buffers.take(10, DOUBLE)
+    assert len(buffers.take(1000, DOUBLE)) == 1000
+
+
+def test_several_arrays_are_kept():
+    buffers = Buffers()
+    pair = [buffers.take(1000, DOUBLE), buffers.take(1000, DOUBLE)]
+    known = {address(array) for array in pair}
+    del pair
+    again = [buffers.take(1000, DOUBLE), buffers.take(1000, DOUBLE)]
+    assert {address(array) for array in again} == known
 
 
 def test_a_device_is_found():
