@@ -39,13 +39,25 @@ def test_no_accepted_job_is_lost_and_no_result_changes_when_a_process_is_killed(
     np.testing.assert_allclose(np.diag(handles[0].result()), 16.0, rtol=1e-6)
 
 
+def halted_in_a_batch(service, client, within_s=60.0):
+    """The worker's process, halted at a moment when it has jobs."""
+    until = time.monotonic() + within_s
+    while time.monotonic() < until:
+        if not client.jobs(State.RUNNING, limit=1):
+            continue
+        os.kill(pid := service.pids["worker-1"], signal.SIGSTOP)
+        time.sleep(0.02)  # what it had already sent arrives
+        if client.jobs(State.RUNNING, limit=1):
+            return pid
+        os.kill(pid, signal.SIGCONT)
+    raise AssertionError("it was too fast for this test")
+
+
 def test_a_worker_killed_again_and_again_in_the_middle_of_batches_loses_nothing(service, client):
-    handles = client.submit_many(medium(192))
+    handles = client.submit_many(medium(160))
     with Observer(service.url, [handle.id for handle in handles]) as observer:
         for _ in range(2):
-            pid, ended = service.pids["worker-1"], len(observer.first)
-            while len(observer.first) == ended:
-                time.sleep(0.005)
+            pid = halted_in_a_batch(service, client)
             os.kill(pid, signal.SIGKILL)
             while service.pids["worker-1"] == pid:
                 time.sleep(0.005)
