@@ -23,7 +23,7 @@ from gpu.device import Device
 from gpu.leaves import Floats
 from gpu.ops import gram
 from gpu.task import Task
-from gpu.warm import warm
+from gpu.warm import load
 from mercer import kernels as k
 from mercer.specs.gram import Gram
 
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("--save", action="store_true", help="keep the figures in benchmarks/results/")
     arguments = parser.parse_args()
     device = Device("cpu")
-    warm(device)
+    load(device)  # not warm(): its memory settings would speed the peers up too
     limits = {dtype: machine_limits(np.dtype(dtype), device) for dtype in DTYPES}
     print(table(["limits", *limits["float32"]], [[dtype, *own.values()] for dtype, own in limits.items()]), "\n")
     cases = [case for case in CASES if case.name.startswith(arguments.only)]

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 KEPT_BYTES = 256 * 2**20
 """In all; what is larger is given back: the memory is better used by the next job's points."""
@@ -55,6 +56,11 @@ class Device:
     def threads(self) -> ThreadPoolExecutor:
         """One thread for each core that this process may use."""
         return ThreadPoolExecutor(self.n_threads, thread_name_prefix="gpu")
+
+    @cached_property
+    def blas(self) -> ThreadpoolController:
+        """The thread pools of the BLAS libraries that this process has loaded."""
+        return ThreadpoolController()
 
     @property
     def n_threads(self) -> int:

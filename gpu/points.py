@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -19,16 +20,18 @@ class Stack:
     """
 
     values: Floats
-    """(rows of all jobs, d), float64"""
+    """(rows of all jobs, d), float64, or float32 where that holds the same numbers and suffices"""
     sizes: Floats
     """(T,) rows of each"""
 
     @classmethod
-    def of(cls, arrays: Sequence[Floats]) -> Stack:
-        """Put arrays of equal width one after another; a single float64 array is not copied."""
+    def of(cls, arrays: Sequence[Floats], dtype: np.dtype[Any]) -> Stack:
+        """Put arrays of equal width one after another, for this dtype; a single one is not copied if it need not be."""
+        single = dtype == np.float32 and all(array.dtype in (np.float32, np.float16) for array in arrays)
+        kind = np.float32 if single else np.float64
         if len(arrays) == 1:
-            return cls(np.ascontiguousarray(arrays[0], dtype=np.float64), np.array([len(arrays[0])]))
-        return cls(np.concatenate(arrays, dtype=np.float64), np.array([len(array) for array in arrays]))
+            return cls(np.ascontiguousarray(arrays[0], dtype=kind), np.array([len(arrays[0])]))
+        return cls(np.concatenate(arrays, dtype=kind), np.array([len(array) for array in arrays]))
 
     @cached_property
     def starts(self) -> Floats:

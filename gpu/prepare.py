@@ -135,9 +135,9 @@ def _form(kernel: KernelFunction) -> Sequence[object]:
 def _together(requests: Sequence[Request], indices: list[int], dtype: np.dtype[Any]) -> Iterator[Batch]:
     """Batches of requests of one form: usually one, but two where some of them need float64."""
     chosen = [requests[index] for index in indices]
-    x = Stack.of([request.x for request in chosen])
+    x = Stack.of([request.x for request in chosen], dtype)
     ys = [request.y for request in chosen if request.y is not None]
-    y = Stack.of(ys) if ys else None
+    y = Stack.of(ys, dtype) if ys else None
     kernels = [request.kernel for request in chosen]
     single = isinstance(kernels[0], Family)
     leaves: Any = [kernels] if single else zip(*(kernel.leaves() for kernel in kernels), strict=True)

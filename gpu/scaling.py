@@ -1,10 +1,10 @@
 """Points made ready for a base quantity: scaled without losing digits, and told whether float32 holds them.
 
 Distances of points that are far from the origin, or in distant clusters, must keep the digits of the small differences.
-Where all dimensions share a lengthscale the points are therefore only scaled by a power of two, which is exact, and
-the rest of the scale goes into the function. Else they are moved to the job's first point before they are scaled, with
-an error of an ulp of the distance to it. A job whose float32 points would move a value by more than TOLERANCE
-is `lossy`, and is then prepared in float64.
+Where all dimensions share a lengthscale the points are therefore left as they are, or only scaled by a power of two,
+which is exact, and the rest of the scale goes into the function. Else they are moved to the job's first point before
+they are scaled, with an error of an ulp of the distance to it. A job whose float32 points would move a value by more
+than TOLERANCE is `lossy`, and is then prepared in float64.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ EPSILON = 2.0**-24
 """Relative rounding error of float32."""
 LIMIT = {np.dtype(np.float32): 1e18, np.dtype(np.float64): 1e150}
 """Prepared coordinates beyond it would overflow when they are squared and summed."""
+USUAL = (1e-9, 1e9)
+"""Lengthscales by which nothing can overflow or vanish that matters: the points need no scaling."""
 STEEPEST = 1.0
 """No stationary family changes by more than this over one lengthscale, but for Matern's with nu < 1/2."""
 GAUSSIAN_STEEPEST = 0.61
@@ -70,15 +72,16 @@ def scaled(
         steepest: The largest change of k over one lengthscale.
         wholly: Whether the function takes no scale, so that u and v must hold all of it.
     """
-    power = np.exp2(np.round(np.log2(lengths[:, :1])))
+    usual = (lengths[:, :1] > USUAL[0]) & (lengths[:, :1] < USUAL[1])
+    power = np.where(usual, 1.0, np.exp2(np.round(np.log2(lengths[:, :1]))))
     exact = (lengths == lengths[:, :1]).all(axis=1) & (not wholly) & representable(points, dtype)
     scale = np.where(exact[:, None], power, lengths)
     rest = np.where(exact, power[:, 0] / lengths[:, 0], 1.0)
-    origin = np.where(exact[:, None], 0.0, points.x.values[points.x.starts])
+    origin = np.where(exact[:, None], 0.0, points.x.values[points.x.starts].astype(np.float64))
 
     def moved(stack: Stack) -> Floats:
-        if exact.all():
-            return (stack.values / stack.spread(scale)).astype(dtype, copy=False)
+        if exact.all() and (scale == 1).all():
+            return stack.values.astype(dtype, copy=False)
         out = stack.values - stack.spread(origin)
         out /= stack.spread(scale)
         return out.astype(dtype, copy=False)
@@ -93,7 +96,7 @@ def scaled(
 
 def representable(points: Stacks, dtype: np.dtype[Any]) -> Floats:
     """(T,) whether the points are the same numbers in this precision."""
-    if dtype == np.float64:
+    if dtype == np.float64 or points.x.values.dtype == dtype == points.both()[-1].values.dtype:
         return np.ones(len(points.x.sizes), dtype=bool)
     same = [stack.every((stack.values == stack.values.astype(dtype)).all(axis=1)) for stack in points.both()]
     return same[0] & same[-1]
@@ -120,6 +123,7 @@ def each(points: Stacks, prepared: Callable[[Stack], Floats]) -> tuple[Floats, F
 
 def directions(x: Floats) -> tuple[Floats, Floats]:
     """Unit vectors, zero for zero, and the norms; no square overflows."""
+    x = x.astype(np.float64, copy=False)
     largest = np.abs(x).max(axis=1, keepdims=True)
     unit = x / np.where(largest == 0, 1, largest)
     norms = euclidean(unit)[:, None]

@@ -30,15 +30,20 @@ LARGE = 520
 
 
 def warm(device: Device) -> None:
+    """Make this process ready to do nothing else but compute on a device."""
+    load(device)
+    # What was made until now stays until the end: the collector need not look through it again and again.
+    gc.collect()
+    gc.freeze()
+    _keep_freed_memory()
+
+
+def load(device: Device) -> None:
     """Compile or load everything that a job may need, by running jobs of every kind; on CUDA also each family."""
     for spec in _specs(device):
         for answer in gram.run([Task(spec, {"x": np.asarray(spec.x)})], device):
             for _ in answer.blocks:
                 pass
-    # What was made until now stays until the end: the collector need not look through it again and again.
-    gc.collect()
-    gc.freeze()
-    _keep_freed_memory()
 
 
 def _keep_freed_memory() -> None:

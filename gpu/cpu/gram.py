@@ -9,7 +9,6 @@ from itertools import pairwise
 from queue import SimpleQueue
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from gpu.cpu import strips
 from gpu.cpu.expansion import Expansion, expansions, tile
@@ -80,7 +79,6 @@ class _Work:
         self._packed = packed
         self._expanded = expanded
         self._device = device
-        self._blas = ThreadpoolController()
         self._workspaces: SimpleQueue[Floats] = SimpleQueue()
         size = len(expanded) * (plan.edge or 0) ** 2
         for _ in range(device.n_threads):
@@ -92,8 +90,11 @@ class _Work:
         rectangles = self._plan.parts(row, row_end)
         parts = np.array([(0, *part, (part.row - row) * m + part.column, m) for part in rectangles], PART)
         jobs = [partial(self._part, parts, index, row, out) for index in range(len(parts))]
+        if not self._expanded:
+            _run(jobs, self._device)
+            return
         # The threads are ours already: BLAS's own would only get into their way.
-        with self._blas.limit(limits=1, user_api="blas"):
+        with self._device.blas.limit(limits=1, user_api="blas"):
             _run(jobs, self._device)
 
     def _part(self, parts: Records, index: int, first_row: int, out: Floats) -> None:

@@ -14,7 +14,7 @@ MIRROR_WORK = 96
 """Dimensions, over all leaves: from there on computing an entry costs more than copying it to its mirror image."""
 EDGE = 512
 """Rows and columns of a tile: three of them in float64 fill a core's share of the L3 cache, not more."""
-SLAB_ROWS = 64
+SLAB_ROWS = 128
 """Rows that a thread computes at a time where there are no tiles."""
 DIVISION_WORK = 4
 """A division, or a polynomial, in place of one multiplication."""

@@ -45,8 +45,14 @@ def test_v_is_u_where_y_is_absent():
         assert leaf.v is leaf.u
 
 
-def test_one_lengthscale_is_a_power_of_two_and_a_rest():
+def test_points_are_left_as_they_are_where_there_is_one_usual_lengthscale():
     (leaf,) = program(k.Gaussian(lengthscale=3.0), X, None, DOUBLE).leaves
+    assert np.shares_memory(leaf.u, X)
+    assert leaf.a == pytest.approx(0.5 / 9)
+
+
+def test_an_unusual_lengthscale_is_a_power_of_two_and_a_rest():
+    (leaf,) = program(k.Gaussian(lengthscale=3.0 * 2.0**100), X * 2.0**100, None, DOUBLE).leaves
     np.testing.assert_array_equal(leaf.u, X / 4)
     assert leaf.a == pytest.approx(0.5 * (4 / 3) ** 2)
 
