@@ -8,8 +8,9 @@ All begin with the tag `{namespace}:`, so that a cluster keeps them together and
                              for its pending list (consumer `back`): jobs that came back and go first
     ready            zset    batch key -> ms at which its oldest waiting job was queued
     waiting          hash    batch key -> how many jobs wait
-    counts           hash    queued, running; admitted and dead (ever); window, done, rate: finished jobs per second,
-                             for Retry-After
+    counts           hash    queued, running; admitted and dead (ever); deliveries (of webhooks, that wait) and
+                             undelivered (events of webhooks dropped or given up, ever); window, done, rate: finished
+                             jobs per second, for Retry-After
     lease:<lease>    hash    one claimed batch: id -> stream entry, for the jobs not finished yet, and @batch, @worker,
                              @stop (the ids whose cancellation was asked for). Whoever is not in it cannot finish a job
     leases           zset    lease -> ms at which it expires
@@ -22,6 +23,16 @@ All begin with the tag `{namespace}:`, so that a cluster keeps them together and
     files            stream  {i: id} for every batch file, in the order of submission
     admitting        zset    batch file that is to be admitted or cancelled further -> ms at which somebody may do it
     idempotency-file:<k>  string  as above, for a batch file
+    hooks            set     tenants with webhook endpoints that take events; nobody has any where it is missing
+    hooks:<tenant>   hash    endpoint -> the events it takes, with a space before and after each
+    hook:<endpoint>  hash    tenant, version (of its registration in the store), dropped (events that found too many
+                             waiting), delivered, abandoned; failing (ms since when nothing was delivered; only then);
+                             lease (ms until which one service process has it)
+    hook:<endpoint>:due     zset  message -> ms at which it is to be delivered
+    hook:<endpoint>:events  hash  message -> event, id of its job or batch, kind, ms; joined by spaces
+    hook:<endpoint>:tries   hash  message -> JSON of how the deliveries went that were tried
+    hook:<endpoint>:recent  list  the last deliveries that ended: message, event as above, JSON; joined by spaces
+    hooks-due        zset    endpoint -> ms at which its next delivery is due, or its lease ends
     bell             list    the doorbell: at most one token; a worker without work blocks on it
     progress:<id>    stream  {f: fraction} as a worker reported it, capped; only where one did
     workers          zset    worker -> ms at which it counts as gone

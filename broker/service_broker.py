@@ -16,6 +16,7 @@ from broker.keys import tag
 from broker.pipe import Argument, Pipe
 from broker.records import Admitted, Depth, Record, Submission, parse_record
 from broker.wakes import RECHECK_S, Wakes
+from broker.webhooks import Webhooks
 from mercer.errors import IdempotencyConflict, InvalidRequest, QueueFull
 from mercer.jobs import State, Worker
 
@@ -54,6 +55,7 @@ class ServiceBroker:
         self._result_ttl_s = result_ttl_s
         self._idempotency_ttl_s = idempotency_ttl_s
         self._max_queued = max_queued
+        self.webhooks = Webhooks(self._pipe)
         self.files = Files(
             self._pipe,
             namespace,

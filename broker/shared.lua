@@ -29,14 +29,67 @@ local function publish(channel, ids)
   end
 end
 
--- The batch file that still counts a job, or nothing.
+-- The batch file that still counts a job, or nothing; and the job's tenant.
 local function file_of(id)
-  local file = redis.call('HGET', job_key(id), 'file')
-  if file and redis.call('EXISTS', file_key(file)) == 1 then return file end
+  local job = redis.call('HMGET', job_key(id), 'file', 'tenant')
+  local file = job[1]
+  return file and redis.call('EXISTS', file_key(file)) == 1 and file or nil, job[2] or 'default'
 end
 
 local function count_running(file, number)
   if file then redis.call('HINCRBY', file_key(file), 'running', number) end
+end
+
+local HOOKED_AT_MOST = 10000 -- deliveries that may wait for one endpoint; further events are dropped, and counted
+local hooked, endpoints -- whether anybody has webhooks; those of each tenant. Looked up at most once in a script
+
+-- Queues an event for one endpoint, due at once. Answers its message, or nothing when too many wait.
+local function deliver(endpoint, event, id, kind, now)
+  local hook = TAG .. 'hook:' .. endpoint
+  if redis.call('ZCARD', hook .. ':due') >= HOOKED_AT_MOST then
+    redis.call('HINCRBY', hook, 'dropped', 1)
+    redis.call('HINCRBY', COUNTS, 'undelivered', 1)
+    return
+  end
+  local message = 'msg_' .. id .. '_' .. now
+  redis.call('HINCRBY', COUNTS, 'deliveries', redis.call('ZADD', hook .. ':due', now, message))
+  redis.call('HSET', hook .. ':events', message, table.concat({event, id, kind, now}, ' '))
+  local leased = tonumber(redis.call('HGET', hook, 'lease') or 0) > now
+  redis.call('ZADD', TAG .. 'hooks-due', leased and 'NX' or 'LT', now, endpoint)
+  return message
+end
+
+-- What waits for an endpoint is never delivered.
+local function abandon(endpoint)
+  local hook = TAG .. 'hook:' .. endpoint
+  local waiting = redis.call('ZCARD', hook .. ':due')
+  redis.call('DEL', hook .. ':due', hook .. ':events', hook .. ':tries')
+  redis.call('ZREM', TAG .. 'hooks-due', endpoint)
+  redis.call('HINCRBY', hook, 'abandoned', waiting)
+  redis.call('HINCRBY', COUNTS, 'deliveries', -waiting)
+  redis.call('HINCRBY', COUNTS, 'undelivered', waiting)
+end
+
+local function has_hooks()
+  if hooked == nil then hooked, endpoints = redis.call('EXISTS', TAG .. 'hooks') == 1, {} end
+  return hooked
+end
+
+-- Queues an event for the endpoints of a tenant that asked for it.
+local function emit(tenant, event, id, now)
+  endpoints[tenant] = endpoints[tenant] or redis.call('HGETALL', TAG .. 'hooks:' .. tenant)
+  local some = endpoints[tenant]
+  for i = 1, #some, 2 do
+    if string.find(some[i + 1], ' ' .. event .. ' ', 1, true) then
+      deliver(some[i], event, id, redis.call('HGET', job_key(id), 'kind') or 'batch', now)
+    end
+  end
+end
+
+local function emit_file(file, now)
+  local fields = redis.call('HMGET', file_key(file), 'stop', 'succeeded', 'total', 'tenant')
+  local event = fields[1] and 'cancelled' or fields[2] == fields[3] and 'completed' or 'completed_with_errors'
+  emit(fields[4] or 'default', 'batch.' .. event, file, now)
 end
 
 -- A job of a batch file ends: it is counted and listed; with the last one the file begins to expire.
@@ -49,6 +102,7 @@ local function list_ended(file, id, now, ttl_s, state)
   if redis.call('HINCRBY', key, 'left', -1) == 0 then
     redis.call('HSET', key, 'ended', now)
     for _, part in ipairs({'', ':output', ':errors'}) do redis.call('EXPIRE', key .. part, ttl_s) end
+    if has_hooks() then emit_file(file, now) end
   end
   moved_files[file] = true
 end
@@ -128,8 +182,12 @@ end
 
 local function end_job(id, now, ttl_s, state, ...)
   if state == 'dead' then redis.call('HINCRBY', COUNTS, 'dead', 1) end
-  local file = file_of(id)
-  if file then list_ended(file, id, now, ttl_s, state) end
+  local file, tenant = file_of(id)
+  if file then
+    list_ended(file, id, now, ttl_s, state)
+  elseif has_hooks() then
+    emit(tenant, 'job.' .. state, id, now)
+  end
   redis.call('HSET', job_key(id), 'state', state, 'ended', now, ...)
   redis.call('EXPIRE', job_key(id), ttl_s)
 end
