@@ -150,6 +150,6 @@ def first_not_finite(array: np.ndarray[Any, Any]) -> tuple[int, ...] | None:
     return tuple(int(i) for i in np.unravel_index(int(np.argmin(finite)), array.shape))
 
 
-def info_of(array: np.ndarray[Any, Any]) -> ArrayInfo:
-    """What admission needs to know of an inline array."""
-    return ArrayInfo(array.shape, array.dtype.name, float(array.min()))
+def info_of(array: np.ndarray[Any, Any], *, minimum: bool = True) -> ArrayInfo:
+    """What admission needs to know of an inline array; its minimum costs more than all the rest."""
+    return ArrayInfo(array.shape, array.dtype.name, float(array.min()) if minimum else None)

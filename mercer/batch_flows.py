@@ -20,7 +20,7 @@ from mercer.errors import WaitTimeout
 from mercer.retries import RESTART_PATIENCE_S, exchange
 from mercer.specs import Spec
 from mercer.steps import Flow, Request
-from mercer.submitting import Uploaded, body_of, held_specs, upload_large
+from mercer.submitting import Uploaded, body_of, held_specs, upload_arrays
 from mercer.waiting import HOLD_S, WATCHED_HOLD_S, Fetched, fetch_array, fetch_small
 
 CHECK_HOLD_S = 120.0
@@ -55,7 +55,7 @@ def write_lines(pairs: Pairs, file: IO[bytes]) -> Flow[None]:
 
     uploaded: Uploaded = {}
     for held in held_specs(specs()):
-        yield from upload_large(held, uploaded)
+        yield from upload_arrays(held, uploaded)
         for name, outgoing in zip(names, held, strict=True):
             file.write(
                 b'{"custom_id":' + json.dumps(name).encode() + b',"spec":' + body_of(outgoing, uploaded) + b"}\n"

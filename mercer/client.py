@@ -83,7 +83,7 @@ class Client:
 
         Args:
             jobs: A file of lines {"custom_id": ..., "spec": {...}}, or (custom_id, spec) pairs; arrays of more than
-                1,000 numbers in these are uploaded first.
+                1,000 numbers in these, and many small ones stacked, are uploaded first.
             idempotency_key: With the same key and jobs, the same batch is returned, for as long as keys are kept.
 
         Raises:

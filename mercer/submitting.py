@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from mercer.arrays import MAX_INLINE
 from mercer.errors import FieldError, MercerError
 from mercer.jobs import Dataset, Job
-from mercer.points import DatasetReference
+from mercer.points import DatasetReference, Rows
 from mercer.retries import RESTART_PATIENCE_S, exchange
 from mercer.specs import Spec
 from mercer.steps import Chunks, Flow, Request, Work
@@ -27,6 +27,10 @@ MAX_BODY_BYTES = 8_000_000
 """Of one request; the service's bound is a little higher."""
 MAX_HELD_BYTES = 64 * 2**20
 """Arrays held until they are uploaded: specs may come from a generator that reads files."""
+
+MIN_STACKED = 8 * MAX_INLINE
+"""Numbers in small arrays that are worth an upload of their own: written into each spec, they would be encoded and
+parsed three times and pass through the queue."""
 
 RUN_HOLD_S = 2
 """For how long a submission waits for its result; what takes longer is worth a second round trip and a progress bar."""
@@ -86,7 +90,7 @@ def submit(spec: Spec, key: str | None, *, hold_s: int = 0) -> Flow[Job]:
     """Admit one job; with `hold_s` the reply comes when it has finished, or after so long."""
     uploaded: Uploaded = {}
     outgoing = outgoing_of(spec)
-    yield from upload_large([outgoing], uploaded)
+    yield from upload_arrays([outgoing], uploaded)
     headers = {**JSON_HEADERS, "Idempotency-Key": key or str(uuid.uuid4())}
     if hold_s:
         headers["Prefer"] = f"wait={hold_s}"
@@ -105,7 +109,7 @@ def submit_many(specs: Iterable[Spec], key: str | None) -> Flow[list[Job]]:
     uploaded: Uploaded = {}
     jobs: list[Job] = []
     for held in held_specs(specs):
-        yield from upload_large(held, uploaded)
+        yield from upload_arrays(held, uploaded)
         for body in bodies([body_of(outgoing, uploaded) for outgoing in held]):
             headers = {**JSON_HEADERS, "Idempotency-Key": f"{key}:{len(jobs)}"}
             request = Request("POST", "/v1/jobs", headers=headers, body=body)
@@ -173,19 +177,39 @@ def _key(array: np.ndarray[Any, Any]) -> ArrayKey:
     return place["data"][0], place["strides"], array.shape, array.dtype.str
 
 
-def upload_large(held: list[Outgoing], uploaded: Uploaded) -> Flow[None]:
-    """Upload the arrays that hold, with all their repetitions, more than MAX_INLINE numbers.
+def upload_arrays(held: list[Outgoing], uploaded: Uploaded) -> Flow[None]:
+    """Upload what is too long for the specs: large arrays by themselves, and many small ones stacked on each other.
 
     `uploaded` keeps those that these specs use, so that what no later spec shares is forgotten.
     """
     found = dict(pair for outgoing in held for pair in outgoing.arrays.values())
     uses = Counter(key for outgoing in held for key, _ in outgoing.arrays.values())
+    # Where the smallest number matters it must be known of each array, not of the stack.
+    stackable = {key for outgoing in held if not outgoing.spec.needs_minima() for key, _ in outgoing.arrays.values()}
     for key in uploaded.keys() - found.keys():
         del uploaded[key]
+    small: dict[tuple[int, str], list[ArrayKey]] = defaultdict(list)
     for key, array in found.items():
-        if key not in uploaded and array.size * uses[key] > MAX_INLINE:
+        if key in uploaded:
+            continue
+        if array.size * uses[key] > MAX_INLINE:
             digest = yield from upload(of_array(array))
             uploaded[key] = array, DatasetReference(dataset=digest)
+        elif key in stackable:
+            small[array.shape[1], array.dtype.str].append(key)
+    for keys in small.values():
+        if sum(found[key].size for key in keys) > MIN_STACKED:
+            yield from _upload_stacked({key: found[key] for key in keys}, uploaded)
+
+
+def _upload_stacked(arrays: dict[ArrayKey, np.ndarray[Any, Any]], uploaded: Uploaded) -> Flow[None]:
+    """One data set of many small arrays of equal width; each spec reads its own rows."""
+    digest = yield from upload(of_array(np.concatenate(list(arrays.values()))))
+    start = 0
+    for key, array in arrays.items():
+        stop = start + len(array)
+        uploaded[key] = array, DatasetReference(dataset=digest, rows=Rows(start=start, stop=stop))
+        start = stop
 
 
 def body_of(outgoing: Outgoing, uploaded: Uploaded) -> bytes:

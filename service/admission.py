@@ -14,10 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from broker.records import Submission
 from mercer.arrays import ArrayInfo, info_of
 from mercer.errors import CostExceeded, FieldError, InvalidSpec, MercerError, UnknownDataset
+from mercer.jobs import Dataset
 from mercer.points import ArrayReference, DatasetReference
 from mercer.specs import SPEC, Cost, JobSpec, Spec
 from service.field_errors import problem_of
 from service.settings import Settings
+from store.selection import select
 
 MAX_JOBS = 1_000
 """In one submission: the queue admits them in one script call, which nothing else may interrupt."""
@@ -64,12 +66,12 @@ class Admission:
     """Decides which jobs may be queued.
 
     Args:
-        resolve: What is known of an uploaded array, such as Datasets.resolve.
+        known: What is known of an uploaded data set, such as Datasets.known.
         settings: The limits.
     """
 
-    def __init__(self, resolve: Callable[[DatasetReference], ArrayInfo], settings: Settings) -> None:
-        self._resolve = resolve
+    def __init__(self, known: Callable[[str], Dataset], settings: Settings) -> None:
+        self._known = known
         self._settings = settings
 
     def submissions(self, parsed: Parsed, idempotency_key: str | None) -> list[Submission]:
@@ -82,7 +84,7 @@ class Admission:
         if not parsed.bulk:
             return [self.submission(parsed.specs[0], idempotency_key)]
         made = []
-        remembering = Admission(lru_cache(maxsize=MAX_JOBS)(self._resolve), self._settings)  # many share a data set
+        remembering = Admission(lru_cache(maxsize=MAX_JOBS)(self._known), self._settings)  # many share a data set
         for index, spec in enumerate(parsed.specs):
             key = None if idempotency_key is None else f"{idempotency_key}/{index}"
             try:
@@ -98,7 +100,8 @@ class Admission:
             InvalidSpec: an unknown data set, or parameters that do not fit the arrays.
             CostExceeded: more than a job may take.
         """
-        infos = {field: self._info(field, reference) for field, reference in spec.arrays().items()}
+        minimum = spec.needs_minima()
+        infos = {field: self._info(field, reference, minimum) for field, reference in spec.arrays().items()}
         spec.check(infos)
         cost = spec.cost(infos)
         self._check_cost(cost)
@@ -114,11 +117,12 @@ class Admission:
             idempotency_key=key,
         )
 
-    def _info(self, field: str, reference: ArrayReference) -> ArrayInfo:
+    def _info(self, field: str, reference: ArrayReference, minimum: bool) -> ArrayInfo:
         if not isinstance(reference, DatasetReference):
-            return info_of(reference)
+            return info_of(reference, minimum=minimum)
         try:
-            return self._resolve(reference)
+            dataset = self._known(reference.dataset)
+            return select(dataset, reference).info(dataset)
         except UnknownDataset as error:
             raise InvalidSpec("A data set is unknown.", errors=(FieldError(f"/{field}", error.detail),)) from None
         except InvalidSpec as error:

@@ -72,7 +72,7 @@ def create_app(
         datasets=datasets,
         results=results,
         batches=batches,
-        admission=Admission(datasets.resolve, settings),
+        admission=Admission(datasets.known, settings),
         door=Door(broker, tracing),
         admitter=Admitter(broker, batches),
         draining=Draining(),

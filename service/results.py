@@ -125,8 +125,29 @@ def _opened_all(results: Results, several: list[StoredResult]) -> Iterator[bytes
 
 
 def _each(results: Results, several: Iterable[StoredResult]) -> Iterator[bytes]:
+    for run in _runs(several):
+        if len(run) == 1 or run[0].object is None:
+            for stored in run:
+                yield from opened(results, stored, 0, stored.size_bytes)
+        else:
+            yield results.read_together(run[0].object, [(stored.offset, stored.size_bytes) for stored in run])
+
+
+def _runs(several: Iterable[StoredResult]) -> Iterator[list[StoredResult]]:
+    """What a batch wrote side by side, and is asked for in that order, together: up to about PIECE_BYTES."""
+    run: list[StoredResult] = []
     for stored in several:
-        yield from opened(results, stored, 0, stored.size_bytes)
+        if run and not _follows(run, stored):
+            yield run
+            run = []
+        run.append(stored)
+    if run:
+        yield run
+
+
+def _follows(run: list[StoredResult], stored: StoredResult) -> bool:
+    end = stored.offset + stored.size_bytes
+    return stored.object == run[-1].object and run[-1].offset < stored.offset and end - run[0].offset <= PIECE_BYTES
 
 
 def _gathered(chunks: Iterator[bytes]) -> Iterator[bytes]:

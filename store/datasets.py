@@ -10,11 +10,10 @@ import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from mmap import ACCESS_READ, mmap
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from mercer.arrays import ArrayInfo
 from mercer.errors import UnknownDataset
 from mercer.jobs import Dataset
 from mercer.points import DatasetReference
@@ -24,6 +23,22 @@ from store.table_uploads import TableBody
 from store.uploads import Body, Format, KnownUpload, NpyBody, Upload
 
 PREFIX = "datasets/"
+
+
+class OpenDataset(NamedTuple):
+    """A data set and its numbers."""
+
+    dataset: Dataset
+    matrix: np.ndarray[Any, Any]
+    """(n, d), mapped and read-only."""
+
+    def array(self, reference: DatasetReference) -> np.ndarray[Any, Any]:
+        """What a reference asks for: a view of consecutive rows, otherwise a copy.
+
+        Raises:
+            InvalidSpec: there are no such rows or columns; pointers begin at the reference.
+        """
+        return select(self.dataset, reference).of(self.matrix)
 
 
 class Datasets:
@@ -97,35 +112,29 @@ class Datasets:
         except KeyError:
             raise _unknown(digest) from None
 
-    def resolve(self, reference: DatasetReference) -> ArrayInfo:
-        """Shape, dtype and smallest number of what a reference asks for, from the metadata alone.
+    def known(self, digest: str) -> Dataset:
+        """What is known of a data set that there is.
 
         Raises:
-            UnknownDataset: there is no such data set.
-            InvalidSpec: it has no such rows or columns; pointers begin at the reference.
+            UnknownDataset: there is none.
         """
-        dataset = self._known(reference.dataset)
-        return select(dataset, reference).info(dataset)
+        if (dataset := self.info(digest)) is None:
+            raise _unknown(digest)
+        return dataset
 
-    def array(self, reference: DatasetReference) -> np.ndarray[Any, Any]:
-        """What a reference asks for: mapped and read-only when it is the whole, otherwise a copy.
+    def open(self, digest: str) -> OpenDataset:
+        """Map a data set, for as many references as read it.
 
         Raises:
-            UnknownDataset: there is no such data set.
-            InvalidSpec: it has no such rows or columns; pointers begin at the reference.
+            UnknownDataset: there is none.
         """
-        dataset = self._known(reference.dataset)
-        return select(dataset, reference).of(self._mapped(dataset))
+        dataset = self.known(digest)
+        return OpenDataset(dataset, self._mapped(dataset))
 
     def _mark(self, dataset: Dataset) -> None:
         with self._objects.writer(_key(dataset.digest, "json")) as mark:
             mark.write(dataset.model_dump_json().encode())
             mark.commit()
-
-    def _known(self, digest: str) -> Dataset:
-        if (dataset := self.info(digest)) is None:
-            raise _unknown(digest)
-        return dataset
 
     def _mapped(self, dataset: Dataset) -> np.ndarray[Any, Any]:
         dtype = np.dtype(dataset.dtype)

@@ -27,7 +27,7 @@ class Selection(NamedTuple):
         return taken, d if self.columns is None else len(self.columns)
 
     def of(self, matrix: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """The matrix itself when all of it is taken, otherwise a contiguous copy."""
+        """A view where whole rows that follow each other are taken, otherwise a contiguous copy."""
         taken = matrix if self.rows is None else matrix[self.rows]
         taken = taken if self.columns is None else taken[:, self.columns]
         return np.ascontiguousarray(taken)

@@ -14,7 +14,7 @@ from mercer.arrays import info_of
 from mercer.errors import InvalidSpec
 from mercer.points import ArrayReference, DatasetReference
 from mercer.specs import SPEC, Spec
-from store.datasets import Datasets
+from store.datasets import Datasets, OpenDataset
 
 Array = np.ndarray[Any, Any]
 
@@ -28,7 +28,7 @@ class Loaded:
 
 
 class Loader:
-    """Loads the jobs of one batch; an array that several of them read is opened once.
+    """Loads the jobs of one batch; a data set that several of them read is opened once.
 
     Args:
         datasets: Where arrays by reference come from.
@@ -36,7 +36,8 @@ class Loader:
 
     def __init__(self, datasets: Datasets) -> None:
         self._datasets = datasets
-        self._opened: dict[DatasetReference, Array] = {}
+        self._opened: dict[str, OpenDataset] = {}
+        self._arrays: dict[DatasetReference, Array] = {}
 
     def load(self, job_id: str, spec: Spec, report: Callable[[float], None]) -> Loaded:
         """Its arrays beside its spec.
@@ -49,19 +50,21 @@ class Loader:
 
     def needed_bytes(self, spec: Spec) -> int:
         """The memory that a job takes while it runs, its inputs included."""
-        infos = {
-            name: self._datasets.resolve(reference) if isinstance(reference, DatasetReference) else info_of(reference)
-            for name, reference in spec.arrays().items()
-        }
+        infos = {name: info_of(self._array(reference), minimum=False) for name, reference in spec.arrays().items()}
         cost = spec.cost(infos)
         return cost.bytes_in + cost.peak_bytes
 
     def _array(self, reference: ArrayReference) -> Array:
         if not isinstance(reference, DatasetReference):
             return reference
-        if reference not in self._opened:
-            self._opened[reference] = self._datasets.array(reference)
-        return self._opened[reference]
+        if reference not in self._arrays:
+            self._arrays[reference] = self._open(reference.dataset).array(reference)
+        return self._arrays[reference]
+
+    def _open(self, digest: str) -> OpenDataset:
+        if digest not in self._opened:
+            self._opened[digest] = self._datasets.open(digest)
+        return self._opened[digest]
 
 
 def parsed(spec: bytes) -> Spec:

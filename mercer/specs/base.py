@@ -33,11 +33,15 @@ class Spec(BaseModel):
         """The arrays it reads, by field name; absent ones are left out."""
         raise TypeError(f"{type(self).__name__} does not say which arrays it reads")
 
+    def needs_minima(self) -> bool:
+        """Whether `check` looks at the arrays' smallest numbers, and not at their shapes alone."""
+        return False
+
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """Compare the parameters with the arrays' shapes.
 
         Args:
-            infos: What `arrays()` resolved to, by field name.
+            infos: What `arrays()` resolved to, by field name; with their minima where `needs_minima`.
 
         Raises:
             InvalidSpec: a parameter does not fit the arrays; its `errors` name the fields.

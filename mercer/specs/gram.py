@@ -97,6 +97,10 @@ class Gram(Spec):
         """x, and y when there is one."""
         return {"x": self.x} if self.y is None else {"x": self.x, "y": self.y}
 
+    def needs_minima(self) -> bool:
+        """Some families take no negative points."""
+        return any(leaf.non_negative_inputs for leaf in self.kernel.leaves())
+
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """The same d for x and y, and every family fits d and the points' range.
 

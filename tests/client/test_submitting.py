@@ -5,6 +5,7 @@ import pytest
 
 import mercer
 from mercer import kernels as k
+from mercer.arrays import from_npy
 from mercer.errors import FieldError, InvalidSpec, QueueFull
 from mercer.steps import Reply, Work
 from mercer.submitting import MAX_BODY_BYTES, MAX_HELD_BYTES, SUBMIT_JOBS, bodies, held_specs, renumbered, submit_many
@@ -68,6 +69,38 @@ def test_a_small_array_travels_in_the_spec():
 def test_a_small_array_of_many_jobs_is_uploaded():
     sent = sent_for(gram(SMALL, scale) for scale in np.linspace(1.0, 2.0, 20).tolist())
     assert methods(sent) == ["HEAD", "PUT", "POST"]
+
+
+def uploaded_matrix(request):
+    return from_npy(b"".join(request.body()))
+
+
+def test_small_arrays_of_many_jobs_are_stacked_into_one_upload():
+    xs = [LARGE[start : start + 20 + start] for start in range(100)]
+    sent = sent_for(gram(x) for x in xs)
+    assert methods(sent) == ["HEAD", "PUT", "POST"]
+    stack = uploaded_matrix(sent[1])
+    for x, job in zip(xs, json.loads(sent[2].body)["jobs"], strict=True):
+        rows = job["x"]["rows"]
+        np.testing.assert_array_equal(stack[rows["start"] : rows["stop"]], x)
+
+
+def test_arrays_of_another_width_or_dtype_are_another_stack():
+    xs = [LARGE[:, :columns].astype(dtype) for columns in (1, 2) for dtype in ("float32", "float64")]
+    sent = sent_for(gram(x[start : start + 100].copy()) for x in xs for start in range(90))
+    stacks = [uploaded_matrix(request) for request in sent if request.method == "PUT"]
+    assert sorted((stack.shape[1], stack.dtype.name) for stack in stacks) == [
+        (1, "float32"),
+        (1, "float64"),
+        (2, "float32"),
+        (2, "float64"),
+    ]
+
+
+def test_points_that_must_not_be_negative_stay_in_their_specs_for_the_service_to_check():
+    kernel = k.Chi2() + k.White()
+    sent = sent_for(mercer.Gram(kernel=kernel, x=LARGE[start : start + 20]) for start in range(100))
+    assert methods(sent) == ["POST"]
 
 
 def test_different_parts_of_one_array_are_different_uploads():

@@ -146,6 +146,22 @@ async def test_several_results_are_npy_files_one_after_another(client, finished)
     assert int(answer.headers["content-length"]) == len(answer.content)
 
 
+@pytest.mark.parametrize("order", [range(5), range(4, -1, -1), [0, 1, 3, 4, 2], [2, 2, 3, 3]])
+@pytest.mark.parametrize("piece_bytes", [1, 600, 2**20])
+async def test_results_of_one_batch_are_read_together_and_come_in_the_order_asked_for(
+    client, worker, monkeypatch, order, piece_bytes
+):
+    monkeypatch.setattr("service.results.PIECE_BYTES", piece_bytes)
+    arrays = [np.full((k, 3), float(k)) for k in range(1, 6)]
+    jobs = (await client.post("/v1/jobs", json={"jobs": [SPEC] * len(arrays)})).json()["jobs"]
+    await asyncio.to_thread(worker.finish_each, arrays)
+    answer = await client.post("/v1/jobs/results", json={"ids": [jobs[index]["id"] for index in order]})
+    stream = io.BytesIO(answer.content)
+    for index in order:
+        np.testing.assert_array_equal(np.load(stream), arrays[index])
+    assert stream.read() == b""
+
+
 async def test_one_result_that_is_missing_among_several_is_named(client, finished):
     done = await finished()
     queued = (await client.post("/v1/jobs", json=SPEC)).json()["id"]

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from mercer.arrays import DTYPES, digest, header_bytes, to_npy
 from mercer.errors import DigestMismatch, InvalidArray, TooLarge, UnknownDataset
-from mercer.points import DatasetReference
 from store.datasets import Datasets
 from store.local import LocalObjects
 
@@ -29,7 +28,7 @@ def test_every_dtype_is_stored_as_it_came(upload, datasets, dtype):
     info = upload(to_npy(array))
     assert (info.shape, info.dtype, info.format) == (array.shape, array.dtype.name, "npy")
     assert info.minima == tuple(array.min(axis=0).astype(float))
-    stored = datasets.array(DatasetReference(dataset=info.digest))
+    stored = datasets.open(info.digest).matrix
     assert stored.dtype == array.dtype
     np.testing.assert_array_equal(stored, array)
 
@@ -185,14 +184,13 @@ def test_data_sets_outlive_the_process_that_took_them(upload, objects):
 
 def test_a_deleted_data_set_is_unknown_and_its_readers_read_on(upload, datasets, objects):
     info = upload(to_npy(POINTS))
-    reference = DatasetReference(dataset=info.digest)
-    mapped = datasets.array(reference)
+    mapped = datasets.open(info.digest).matrix
     assert datasets.delete(info.digest)
     assert not datasets.delete(info.digest)
     np.testing.assert_array_equal(mapped, POINTS)
-    for refused in (datasets.resolve, datasets.array):
+    for refused in (datasets.known, datasets.open):
         with pytest.raises(UnknownDataset, match=f"PUT it to /v1/datasets/{info.digest} first"):
-            refused(reference)
+            refused(info.digest)
     with pytest.raises(UnknownDataset):
         datasets.read(info.digest)
     assert not list(objects.keys(""))

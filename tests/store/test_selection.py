@@ -4,8 +4,20 @@ import pytest
 from mercer.arrays import to_npy
 from mercer.errors import InvalidSpec
 from mercer.points import DatasetReference, Rows
+from store.selection import select
 
 MATRIX = np.array([[1.0, -2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0], [0.5, 0.25, 0.125]])
+
+
+def array_of(datasets, reference):
+    return datasets.open(reference.dataset).array(reference)
+
+
+def info_of(datasets, reference):
+    dataset = datasets.known(reference.dataset)
+    return select(dataset, reference).info(dataset)
+
+
 CSV = b"height,width,name,depth\n" + b"\n".join(b"%g,%g,x,%g" % tuple(row) for row in MATRIX)
 
 
@@ -33,26 +45,26 @@ def table(upload):
 @pytest.mark.parametrize("columns", [None, (2,), (1, 0), (0, 0)])
 def test_rows_and_columns_come_in_the_order_asked_for(datasets, plain, rows, expected, columns):
     reference = DatasetReference(dataset=plain, rows=rows, columns=columns)
-    array = datasets.array(reference)
+    array = array_of(datasets, reference)
     np.testing.assert_array_equal(array, MATRIX[expected][:, list(columns or (0, 1, 2))])
     assert array.flags.c_contiguous
-    assert datasets.resolve(reference).shape == array.shape
+    assert info_of(datasets, reference).shape == array.shape
 
 
 def test_the_whole_is_mapped_and_read_only(datasets, plain):
-    array = datasets.array(DatasetReference(dataset=plain))
+    array = array_of(datasets, DatasetReference(dataset=plain))
     assert not array.flags.owndata
     with pytest.raises(ValueError, match="read-only"):
         array[0, 0] = 1
 
 
 def test_columns_are_asked_for_by_name(datasets, table):
-    array = datasets.array(DatasetReference(dataset=table, columns=("depth", "height")))
+    array = array_of(datasets, DatasetReference(dataset=table, columns=("depth", "height")))
     np.testing.assert_array_equal(array, MATRIX[:, [2, 0]])
 
 
 def test_indices_count_the_numeric_columns(datasets, table):
-    np.testing.assert_array_equal(datasets.array(DatasetReference(dataset=table, columns=(2,))), MATRIX[:, [2]])
+    np.testing.assert_array_equal(array_of(datasets, DatasetReference(dataset=table, columns=(2,))), MATRIX[:, [2]])
 
 
 @pytest.mark.parametrize(
@@ -65,7 +77,7 @@ def test_indices_count_the_numeric_columns(datasets, table):
     ],
 )
 def test_the_minimum_is_known_from_the_metadata_or_not_at_all(datasets, plain, columns, rows, minimum):
-    assert datasets.resolve(DatasetReference(dataset=plain, columns=columns, rows=rows)).minimum == minimum
+    assert info_of(datasets, DatasetReference(dataset=plain, columns=columns, rows=rows)).minimum == minimum
 
 
 @pytest.mark.parametrize(
@@ -82,9 +94,9 @@ def test_the_minimum_is_known_from_the_metadata_or_not_at_all(datasets, plain, c
 )
 def test_what_is_not_there_is_refused_with_its_place(datasets, table, columns, rows, pointer, detail):
     reference = DatasetReference(dataset=table, columns=columns, rows=rows)
-    for refused in (datasets.resolve, datasets.array):
+    for refused in (info_of, array_of):
         with pytest.raises(InvalidSpec) as refusal:
-            refused(reference)
+            refused(datasets, reference)
         [error] = refusal.value.errors
         assert error.pointer == pointer
         assert detail in error.detail
@@ -92,11 +104,11 @@ def test_what_is_not_there_is_refused_with_its_place(datasets, table, columns, r
 
 def test_a_name_in_a_data_set_without_names_is_refused(datasets, plain):
     with pytest.raises(InvalidSpec, match="columns have no names: expected an index below 3"):
-        datasets.resolve(DatasetReference(dataset=plain, columns=("height",)))
+        info_of(datasets, DatasetReference(dataset=plain, columns=("height",)))
 
 
 def test_long_lists_of_names_are_cut(upload, datasets):
     header = ",".join(f"column{index}" for index in range(50))
     info = upload(f"{header}\n{','.join('1' * 50)}\n".encode(), "csv")
     with pytest.raises(InvalidSpec, match="'column19' and 30 more, got 'x'"):
-        datasets.resolve(DatasetReference(dataset=info.digest, columns=("x",)))
+        info_of(datasets, DatasetReference(dataset=info.digest, columns=("x",)))

@@ -28,7 +28,7 @@ def test_a_table_becomes_a_data_set(upload, datasets, format):
     assert info.minima == (-2.0, 0.5)
     assert datasets.info(info.digest) == info
     assert info.size_bytes == len(b"".join(datasets.read(info.digest)))
-    array = datasets.array(DatasetReference(dataset=info.digest, columns=("x", "y")))
+    array = datasets.open(info.digest).array(DatasetReference(dataset=info.digest, columns=("x", "y")))
     np.testing.assert_array_equal(array, [[1, 0.5], [-2, 4]])
 
 
