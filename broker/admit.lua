@@ -2,11 +2,11 @@
 -- Queues many jobs, all or none; a job or an idempotency key that is known already is answered, not queued again.
 -- ARGV: max_queued, idempotency_ttl_s; of lines of a batch file that file, the number of the first line and the offset
 -- behind the last one, else three empty; result_ttl_s; then for each job: id, kind, batch, spec, print, bytes, flops,
--- alone, key, traceparent, custom
+-- alone, key (with its tenant), traceparent, custom, tenant
 -- Answers {'ok', now, jobs that waited before, answer ...} or {'conflict', number of the job} or {'full', queued, done per second}
 -- or {'stale'} when the file's next line is another one. Of a file that is to be cancelled, the jobs end at once.
 -- The answer for a job: 0 when it was queued now, 1 when it is known already, or the earlier id of its key.
-local STRIDE, FIRST = 11, 7
+local STRIDE, FIRST = 12, 7
 local max_queued, ttl_s = tonumber(ARGV[1]), ARGV[2]
 local file, line, offset, result_ttl_s = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local stopped = false
@@ -48,7 +48,7 @@ answer[3] = queued
 if #fresh > 0 and not stopped and queued + #fresh > max_queued then return {'full', queued, rate} end
 
 local admitted = tonumber(redis.call('HGET', COUNTS, 'admitted') or 0)
-local batches = {}
+local batches, tenants = {}, {}
 
 local function wait_in_line(id, batch)
   local known = batches[batch]
@@ -58,19 +58,21 @@ local function wait_in_line(id, batch)
 end
 
 for n, i in ipairs(fresh) do
-  local id, batch, key = ARGV[i], ARGV[i + 2], ARGV[i + 8]
+  local id, batch, key, tenant = ARGV[i], ARGV[i + 2], ARGV[i + 8], ARGV[i + 11]
   redis.call('HSET', job_key(id), 'state', 'queued', 'made', now, 'seq', admitted + n,
     'kind', ARGV[i + 1], 'batch', batch, 'spec', ARGV[i + 3], 'print', ARGV[i + 4], 'bytes', ARGV[i + 5],
-    'flops', ARGV[i + 6])
+    'flops', ARGV[i + 6], 'tenant', tenant)
   if ARGV[i + 7] == '1' then redis.call('HSET', job_key(id), 'alone', 1) end
   if ARGV[i + 9] ~= '' then redis.call('HSET', job_key(id), 'trace', ARGV[i + 9]) end
   if key ~= '' then redis.call('SET', TAG .. 'idempotency:' .. key, id, 'EX', ttl_s) end
-  redis.call('XADD', TAG .. 'index', '*', 'i', id)
+  redis.call('XADD', index_key(tenant), '*', 'i', id)
+  tenants[tenant] = true
   if file ~= '' then redis.call('HSET', job_key(id), 'file', file, 'custom', ARGV[i + 10]) end
   if stopped then end_job(id, now, result_ttl_s, 'cancelled') else wait_in_line(id, batch) end
 end
 if file ~= '' then redis.call('HSET', file_key(file), 'admitted', line + (#ARGV - FIRST + 1) / STRIDE, 'offset', offset) end
 if stopped then publish('ended', {}) end
+for tenant in pairs(tenants) do redis.call('ZADD', TRIMMING, 'NX', now, tenant) end
 for batch, added in pairs(batches) do add_waiting(batch, added[1], added[2]) end
 if #fresh > 0 then
   redis.call('HINCRBY', COUNTS, 'admitted', #fresh)

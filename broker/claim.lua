@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Takes a batch of jobs under a new lease, from the batch key whose oldest job has waited longest.
 -- ARGV: lease, worker, device, max_jobs, max_bytes, max_flops, lease_ms, linger_ms
--- Answers {batch, now, id, kind, spec, attempt, made, traceparent, id, ...}; or ms to linger; or nothing when there is
+-- Answers {batch, now, id, kind, spec, attempt, made, traceparent, tenant, id, ...}; or ms to linger; or nothing when there is
 -- no work
 local lease, worker, device = ARGV[1], ARGV[2], ARGV[3]
 local max_jobs, max_bytes, max_flops = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -9,7 +9,7 @@ local linger_ms = tonumber(ARGV[8])
 local now = now_ms()
 
 local function append(answer, id, job)
-  local fields = {id, job[1], job[2], tonumber(job[3]), tonumber(job[4]), job[5] or ''}
+  local fields = {id, job[1], job[2], tonumber(job[3]), tonumber(job[4]), job[5] or '', job[6] or DEFAULT_TENANT}
   for _, value in ipairs(fields) do answer[#answer + 1] = value end
 end
 
@@ -19,7 +19,7 @@ local function again()
   local answer = {redis.call('HGET', lease_key(lease), '@batch'), now}
   for i = 1, #held, 2 do
     if string.sub(held[i], 1, 1) ~= '@' then
-      append(answer, held[i], redis.call('HMGET', job_key(held[i]), 'kind', 'spec', 'tries', 'made', 'trace'))
+      append(answer, held[i], redis.call('HMGET', job_key(held[i]), 'kind', 'spec', 'tries', 'made', 'trace', 'tenant'))
     end
   end
   return answer
@@ -46,15 +46,15 @@ local function choose(entries)
   local taken, lost, bytes, flops = {}, {}, 0, 0
   for _, entry in ipairs(entries) do
     local id = entry[2] and entry[2][2]
-    local job = id and redis.call('HMGET', job_key(id), 'kind', 'spec', 'tries', 'made', 'trace', 'bytes', 'flops',
-      'alone', 'file')
+    local job = id and redis.call('HMGET', job_key(id), 'kind', 'spec', 'tries', 'made', 'trace', 'tenant', 'bytes',
+      'flops', 'alone', 'file')
     if not job or not job[1] then -- deleted by hand
       lost[#lost + 1] = entry[1]
     else
-      bytes, flops = bytes + tonumber(job[6]), flops + tonumber(job[7])
-      if #taken > 0 and (bytes > max_bytes or flops > max_flops or job[8]) then break end
+      bytes, flops = bytes + tonumber(job[7]), flops + tonumber(job[8])
+      if #taken > 0 and (bytes > max_bytes or flops > max_flops or job[9]) then break end
       taken[#taken + 1] = {entry[1], id, job}
-      if job[8] then break end
+      if job[9] then break end
     end
   end
   return taken, lost
@@ -79,7 +79,7 @@ local function claim(batch)
     job[3] = tonumber(job[3] or 0) + 1
     redis.call('HSET', job_key(id), 'state', 'running', 'lease', lease, 'worker', worker, 'device', device,
       'began', now, 'tries', job[3])
-    if job[9] then files[job[9]] = (files[job[9]] or 0) + 1 end
+    if job[10] then files[job[10]] = (files[job[10]] or 0) + 1 end
     append(answer, id, job)
     held[2 * n - 1], held[2 * n], ids[n] = id, entry, id
   end

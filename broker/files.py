@@ -9,11 +9,12 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from broker.keys import tag
+from broker.keys import scoped, tag
 from broker.pipe import Pipe
 from broker.wakes import RECHECK_S, Watch
 from mercer.errors import IdempotencyConflict, QueueFull
 from mercer.jobs import State
+from mercer.tenants import DEFAULT_TENANT
 
 OLD_FILES_LOOKED_AT = 10
 """With each new file: so the list of files forgets those that have expired."""
@@ -36,6 +37,7 @@ class FileRecord:
     stopped: bool
     """Its cancellation was asked for."""
     finished_ms: int | None = None
+    tenant: str = DEFAULT_TENANT
 
     @property
     def left(self) -> int:
@@ -47,6 +49,7 @@ class Due(NamedTuple):
     """A batch file on which somebody has to go on."""
 
     id: str
+    tenant: str
     total: int
     admitted: int
     """Lines that are jobs by now."""
@@ -108,13 +111,13 @@ class Files:
         self._idempotency_ttl_s = idempotency_ttl_s
         self._max_queued = max_queued
 
-    async def known(self, key: str, fingerprint: str) -> str | None:
-        """The file that was submitted with this idempotency key.
+    async def known(self, key: str, fingerprint: str, tenant: str = DEFAULT_TENANT) -> str | None:
+        """The file that the tenant submitted with this idempotency key.
 
         Raises:
             IdempotencyConflict: it was another request.
         """
-        found = await self._pipe.command("GET", f"{self._tag}:idempotency-file:{key}")
+        found = await self._pipe.command("GET", f"{self._tag}:idempotency-file:{scoped(tenant, key)}")
         print_ = found and await self._pipe.command("HGET", f"{self._tag}:file:{found.decode()}", "print")
         if not print_:
             return None
@@ -122,15 +125,16 @@ class Files:
             raise _conflict(key)
         return str(found.decode())
 
-    async def open(self, file: str, total: int, fingerprint: str, key: str | None) -> str:
-        """Begin a file whose lines are in the store; the id of the earlier file when the key is known.
+    async def open(self, file: str, total: int, fingerprint: str, key: str | None, tenant: str = DEFAULT_TENANT) -> str:
+        """Begin a tenant's file whose lines are in the store; the id of the earlier file when the key is known.
 
         Raises:
             IdempotencyConflict: the key stands for another request.
             QueueFull: there is no room for all of its jobs.
         """
-        options = (self._idempotency_ttl_s, self._max_queued, OLD_FILES_LOOKED_AT)
-        answer = await self._pipe.run("file_open", file, total, fingerprint, key or "", *options)
+        options = (self._idempotency_ttl_s, self._max_queued, OLD_FILES_LOOKED_AT, tenant)
+        name = scoped(tenant, key) if key else ""
+        answer = await self._pipe.run("file_open", file, total, fingerprint, name, *options)
         match answer:
             case [b"conflict"]:
                 raise _conflict(key or "")
@@ -145,8 +149,8 @@ class Files:
         answer = await self._pipe.run("file_due", lease_ms)
         if answer is None:
             return None
-        file, total, admitted, offset, swept, stopped = answer
-        return Due(file.decode(), total, admitted, offset, swept, bool(stopped))
+        file, tenant, total, admitted, offset, swept, stopped = answer
+        return Due(file.decode(), tenant.decode(), total, admitted, offset, swept, bool(stopped))
 
     async def rest(self, file: str, pause_ms: int = 0) -> bool:
         """A step is over and the next is due after a pause; True when nothing is left to do."""
@@ -161,45 +165,48 @@ class Files:
         ids = [job_id(file, number) for number in range(line, stop)]
         await self._pipe.run("file_cancel", file, stop, self._result_ttl_s, *ids)
 
-    async def stop(self, file: str) -> None:
-        """Have all jobs of a file cancelled that have not ended; whoever admits files does it."""
-        await self._pipe.run("file_stop", file)
+    async def stop(self, file: str, tenant: str = DEFAULT_TENANT) -> None:
+        """Have all jobs of a tenant's file cancelled that have not ended; whoever admits files does it."""
+        await self._pipe.run("file_stop", file, tenant)
 
-    async def record(self, file: str) -> FileRecord | None:
-        """A file as it is now; None when there is none of this id."""
-        _, values = await self._pipe.run("files", "", file)
-        return _record(values)
+    async def record(self, file: str, tenant: str = DEFAULT_TENANT) -> FileRecord | None:
+        """A file as it is now; None when the tenant has none of this id."""
+        _, values = await self._pipe.run("files", tenant, "", file)
+        return _record(values, tenant)
 
-    async def page(self, cursor: str | None, limit: int) -> tuple[list[FileRecord], str | None]:
-        """Some files, newest first, and where the next page begins."""
-        after, *values = await self._pipe.run("files", cursor or "+", limit)
-        return [record for record in map(_record, values) if record], after.decode() or None
+    async def page(
+        self, cursor: str | None, limit: int, tenant: str = DEFAULT_TENANT
+    ) -> tuple[list[FileRecord], str | None]:
+        """Some files of a tenant, newest first, and where the next page begins."""
+        after, *several = await self._pipe.run("files", tenant, cursor or "+", limit)
+        records = (_record(values, tenant) for values in several)
+        return [record for record in records if record], after.decode() or None
 
-    async def wait(self, file: str, timeout_s: float) -> FileRecord | None:
-        """The file when all of its jobs have ended, or as it is when the time is over."""
+    async def wait(self, file: str, timeout_s: float, tenant: str = DEFAULT_TENANT) -> FileRecord | None:
+        """A tenant's file when all of its jobs have ended, or as it is when the time is over."""
         deadline = asyncio.get_running_loop().time() + timeout_s
         with self._watching([f"file:{file}"]) as watch:
-            while (record := await self.record(file)) and record.left:
+            while (record := await self.record(file, tenant)) and record.left:
                 if not await _woken(watch, deadline):
                     break
         return record
 
-    async def entries(self, file: str, name: str, after: str, limit: int, wait_s: float = 0.0) -> list[Entry]:
+    async def entries(self, file: FileRecord, name: str, after: str, limit: int, wait_s: float = 0.0) -> list[Entry]:
         """Jobs that ended, in that order; with `wait_s` as soon as there is one, or the file has ended.
 
         Args:
-            file: Which file.
+            file: Which file; only its tenant can have the record.
             name: `output`, those that succeeded, or `errors`, the others.
             after: The cursor of the last entry seen.
             limit: How many at most.
             wait_s: For how long to wait.
         """
         deadline = asyncio.get_running_loop().time() + wait_s
-        with self._watching([f"file:{file}"] if wait_s else []) as watch:
+        with self._watching([f"file:{file.id}"] if wait_s else []) as watch:
             while True:
-                record = await self.record(file) if wait_s else None
+                record = await self.record(file.id, file.tenant) if wait_s else None
                 found = await self._pipe.command(
-                    "XRANGE", f"{self._tag}:file:{file}:{name}", f"({after}", "+", "COUNT", limit
+                    "XRANGE", f"{self._tag}:file:{file.id}:{name}", f"({after}", "+", "COUNT", limit
                 )
                 if found or record is None or not record.left or not await _woken(watch, deadline):
                     return [_entry(entry_id, values) for entry_id, values in found]
@@ -229,7 +236,7 @@ def _conflict(key: str) -> IdempotencyConflict:
     return IdempotencyConflict(f"the Idempotency-Key {key!r} was used for another request; nothing was queued")
 
 
-def _record(values: Sequence[Any]) -> FileRecord | None:
+def _record(values: Sequence[Any], tenant: str) -> FileRecord | None:
     made, total, left, running, *ended, stop, finished, file = values
     if made is None:
         return None
@@ -242,6 +249,7 @@ def _record(values: Sequence[Any]) -> FileRecord | None:
         counts=counts,
         stopped=stop is not None,
         finished_ms=int(finished) if finished else None,
+        tenant=tenant,
     )
 
 

@@ -14,13 +14,16 @@ All begin with the tag `{namespace}:`, so that a cluster keeps them together and
     lease:<lease>    hash    one claimed batch: id -> stream entry, for the jobs not finished yet, and @batch, @worker,
                              @stop (the ids whose cancellation was asked for). Whoever is not in it cannot finish a job
     leases           zset    lease -> ms at which it expires
-    idempotency:<k>  string  the id of the job admitted with this Idempotency-Key. Expires idempotency_ttl_s later
-    index            stream  {i: id} for every job whose record exists, in the order of admission
-    trim             string  where the next look for expired records in `index` begins
+    idempotency:<k>  string  the id of the job admitted with this Idempotency-Key. Expires idempotency_ttl_s later.
+                             The tenant and a space stand before the key, which has none; not for the tenant `default`
+    index            stream  {i: id} for every job whose record exists, in the order of admission: those of the tenant
+                             `default`; of another, in index:<tenant>
+    trimming         zset    tenant -> ms at which its index may be looked through for expired records again
+    trim             string  where that goes on, while it is not through; trim:<tenant> as above
     file:<id>        hash    one batch file; its fields are listed below. It expires, with its lists, as a job does
     file:<id>:output stream  {i: id, c: custom id, s: state} for each job of it that succeeded, as they ended
     file:<id>:errors stream  the same for those that ended otherwise; a job that is tried again leaves it
-    files            stream  {i: id} for every batch file, in the order of submission
+    files            stream  {i: id} for every batch file, in the order of submission; files:<tenant> as above
     admitting        zset    batch file that is to be admitted or cancelled further -> ms at which somebody may do it
     idempotency-file:<k>  string  as above, for a batch file
     hooks            set     tenants with webhook endpoints that take events; nobody has any where it is missing
@@ -44,7 +47,8 @@ All begin with the tag `{namespace}:`, so that a cluster keeps them together and
 Fields of a job:
 
     kind, batch, spec, print (fingerprint), bytes, flops, made (ms), seq (number of its admission),
-    trace (traceparent of who queued it; only where traces are taken)                                 from admission
+    tenant (`default` where it is missing), trace (traceparent of who queued it; only where traces are taken)
+                                                                                                      from admission
     state, entry (in its stream)                                                                      always
     lease, worker, device, began (ms), tries (deliveries), progress, stop (cancellation was asked for)    once claimed
     deaths (leases that expired over it), alone                                                  once a worker died
@@ -54,16 +58,23 @@ Fields of a job:
 
 Fields of a batch file (its queued jobs are what is left and does not run):
 
-    print (fingerprint), made (ms), total, left (jobs that have not ended), running, admitted (lines that
-    are jobs by now), offset (of the line after them), swept (lines cancelled so far)                         always
+    print (fingerprint), made (ms), total, left (jobs that have not ended), running, admitted (lines that are jobs
+    by now), offset (of the line after them), swept (lines cancelled so far), tenant (as of a job)            always
     succeeded, failed, cancelled, expired, dead                                            once there is such a job
     stop (cancellation was asked for), ended (ms)                                                          at times
 """
+
+from mercer.tenants import DEFAULT_TENANT
 
 
 def tag(namespace: str) -> str:
     """What all keys of a namespace begin with; the only key that scripts are given."""
     return f"{{{namespace}}}"
+
+
+def scoped(tenant: str, key: str) -> str:
+    """An idempotency key, which has no spaces, among those of all tenants."""
+    return key if tenant == DEFAULT_TENANT else f"{tenant} {key}"
 
 
 def channels(namespace: str) -> tuple[str, str]:

@@ -1,5 +1,5 @@
 #!lua flags=no-writes
--- ARGV: id ... Answers {queued and admitted, record ...}
+-- ARGV: tenant, id ... Answers {queued and admitted, record ...}
 local answer = {records_header()}
-for n, id in ipairs(ARGV) do answer[n + 1] = read_record(id) end
+for n = 2, #ARGV do answer[n] = read_record(ARGV[n], ARGV[1]) end
 return answer

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from mercer.jobs import TERMINAL, State
+from mercer.tenants import DEFAULT_TENANT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,8 @@ class Submission:
     """W3C trace context of who queues it; empty where no traces are taken."""
     custom_id: str = ""
     """Its name in its batch file."""
+    tenant: str = DEFAULT_TENANT
+    """Whose it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,7 @@ class Record:
     """A problem document, as JSON."""
     queue_position: int | None = None
     """How many jobs at least go before it; only while queued."""
+    tenant: str = DEFAULT_TENANT
 
     @property
     def done(self) -> bool:
@@ -99,6 +103,8 @@ class ClaimedJob:
     created_ms: int
     traceparent: str = ""
     """Of who queued it; empty where no traces are taken."""
+    tenant: str = DEFAULT_TENANT
+    """Whose data sets it reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +156,9 @@ def parse_record(values: Sequence[Any], queued: int, admitted: int) -> Record | 
         queued: Jobs that wait now.
         admitted: Jobs ever admitted.
     """
-    state, kind, batch, tries, worker, device, progress, made, began, ended, ran, result, error, seq, job_id = values
+    state, kind, batch, tries, worker, device, progress, made, began, ended, ran, result, error, seq, tenant, job_id = (
+        values
+    )
     if state is None:
         return None
     state = State(state.decode())
@@ -172,6 +180,7 @@ def parse_record(values: Sequence[Any], queued: int, admitted: int) -> Record | 
         result=result or None,
         error=error or None,
         queue_position=max(0, queued - 1 - (admitted - int(seq))) if state == State.QUEUED else None,
+        tenant=_text(tenant) or DEFAULT_TENANT,
     )
 
 

@@ -1,10 +1,11 @@
 #!lua
--- Queues a job again that ended without success; leaves any other as it is. ARGV: id. Answers {queued, admitted, record}
-local id = ARGV[1]
+-- Queues a job again that ended without success; leaves any other as it is. ARGV: id, tenant
+-- Answers {queued, admitted, record}
+local id, tenant = ARGV[1], ARGV[2]
 local AGAIN = {failed = true, cancelled = true, expired = true, dead = true}
 local job = redis.call('HMGET', job_key(id), 'state', 'batch')
 local state, batch = job[1], job[2]
-if AGAIN[state or ''] then
+if AGAIN[state or ''] and owns(tenant, job_key(id)) then
   local file = file_of(id)
   if file then unlist(file, id, state) end
   redis.call('HDEL', job_key(id), 'lease', 'worker', 'device', 'began', 'ended', 'progress', 'stop', 'deaths', 'ran',
@@ -15,4 +16,4 @@ if AGAIN[state or ''] then
   publish('moved', {id})
   ring()
 end
-return {records_header(), read_record(id)}
+return {records_header(), read_record(id, tenant)}

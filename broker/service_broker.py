@@ -12,13 +12,14 @@ from typing import Any, Literal, Self
 
 from broker.faults import check_server
 from broker.files import Files, Part, slice_of
-from broker.keys import tag
+from broker.keys import scoped, tag
 from broker.pipe import Argument, Pipe
 from broker.records import Admitted, Depth, Record, Submission, parse_record
 from broker.wakes import RECHECK_S, Wakes
 from broker.webhooks import Webhooks
 from mercer.errors import IdempotencyConflict, InvalidRequest, QueueFull
 from mercer.jobs import State, Worker
+from mercer.tenants import DEFAULT_TENANT
 
 RECORDS_AT_ONCE = 200
 """In one script: 1 ms of the server's time."""
@@ -115,7 +116,8 @@ class ServiceBroker:
         arguments: list[Argument] = [self._max_queued, self._idempotency_ttl_s, *slice_of(part, self._result_ttl_s)]
         for job in submissions:
             arguments += (job.id, job.kind, job.batch_key, job.spec, job.fingerprint, job.bytes, job.flops)
-            arguments += ("1" if job.alone else "", job.idempotency_key or "", job.traceparent, job.custom_id)
+            key = scoped(job.tenant, job.idempotency_key) if job.idempotency_key else ""
+            arguments += ("1" if job.alone else "", key, job.traceparent, job.custom_id, job.tenant)
         verdict, *answers = await self._pipe.run("admit", *arguments)
         if verdict == b"conflict":
             key = submissions[answers[0]].idempotency_key
@@ -128,18 +130,20 @@ class ServiceBroker:
         places = itertools.count(waiting)
         return [_admitted(job, answer, now, places) for job, answer in zip(submissions, earlier, strict=True)]
 
-    async def record(self, job_id: str) -> Record | None:
-        """A job as it is now; None when there is none of this id."""
-        return (await self.records([job_id]))[0]
+    async def record(self, job_id: str, tenant: str = DEFAULT_TENANT) -> Record | None:
+        """A job as it is now; None when the tenant has none of this id."""
+        return (await self.records([job_id], tenant))[0]
 
-    async def records(self, ids: Sequence[str]) -> list[Record | None]:
-        """Many jobs as they are now."""
+    async def records(self, ids: Sequence[str], tenant: str = DEFAULT_TENANT) -> list[Record | None]:
+        """Many jobs as they are now; None for those that the tenant has not."""
         chunks = [ids[start : start + RECORDS_AT_ONCE] for start in range(0, len(ids), RECORDS_AT_ONCE)]
-        answers = await asyncio.gather(*(self._pipe.run("records", *chunk) for chunk in chunks))
+        answers = await asyncio.gather(*(self._pipe.run("records", tenant, *chunk) for chunk in chunks))
         return [record for header, *values in answers for record in _records(header, values)]
 
-    async def page(self, cursor: str | None, limit: int, state: str | None) -> tuple[list[Record], str | None]:
-        """Some jobs, newest first, and where the next page begins.
+    async def page(
+        self, cursor: str | None, limit: int, state: str | None, tenant: str = DEFAULT_TENANT
+    ) -> tuple[list[Record], str | None]:
+        """Some of a tenant's jobs, newest first, and where the next page begins.
 
         A page of a rare state may be short, or empty, and still have a next one.
 
@@ -149,23 +153,23 @@ class ServiceBroker:
         if cursor is not None and not _ENTRY_ID.fullmatch(cursor):
             raise InvalidRequest("the cursor must be one that an earlier page gave")
         look = max(limit, LOOKED_AT_ONCE if state else limit)
-        header, after, *values = await self._pipe.run("page", cursor or "+", limit, state or "", look)
+        header, after, *values = await self._pipe.run("page", cursor or "+", limit, state or "", look, tenant)
         return [record for record in _records(header, values) if record], after.decode() or None
 
-    async def cancel(self, job_id: str) -> Record | None:
-        """Cancel a waiting job at once; a running one when its worker next renews its lease."""
-        header, values = await self._pipe.run("cancel", job_id, self._result_ttl_s)
+    async def cancel(self, job_id: str, tenant: str = DEFAULT_TENANT) -> Record | None:
+        """Cancel a tenant's waiting job at once; a running one when its worker next renews its lease."""
+        header, values = await self._pipe.run("cancel", job_id, self._result_ttl_s, tenant)
         return _records(header, [values])[0]
 
-    async def retry(self, job_id: str) -> Record | None:
-        """Queue a job again that ended without success; any other stays as it is."""
-        header, values = await self._pipe.run("retry", job_id)
+    async def retry(self, job_id: str, tenant: str = DEFAULT_TENANT) -> Record | None:
+        """Queue a tenant's job again that ended without success; any other stays as it is."""
+        header, values = await self._pipe.run("retry", job_id, tenant)
         return _records(header, [values])[0]
 
-    async def wait(self, ids: Sequence[str], timeout_s: float) -> set[str]:
-        """Those that have ended or are unknown, as soon as there is at least one; none when the time is over first."""
+    async def wait(self, ids: Sequence[str], timeout_s: float, tenant: str = DEFAULT_TENANT) -> set[str]:
+        """Those that have ended or that the tenant has not, as soon as there is one; none when the time is over."""
         with self._wakes.watching(ids) as watch:
-            ended = await self._ended(list(ids))
+            ended = await self._ended(ids, tenant)
             deadline = asyncio.get_running_loop().time() + timeout_s
             while not (ended or watch.ended):
                 left_s = deadline - asyncio.get_running_loop().time()
@@ -175,17 +179,18 @@ class ServiceBroker:
                 await asyncio.sleep(GATHER_S)
             return ended | watch.ended
 
-    async def events(self, job_id: str, after: str | None) -> AsyncIterator[Event]:
-        """What happens to a job, until it has ended; nothing when there is none of this id.
+    async def events(self, job_id: str, after: str | None, tenant: str = DEFAULT_TENANT) -> AsyncIterator[Event]:
+        """What happens to a job, until it has ended; nothing when the tenant has none of this id.
 
         Args:
             job_id: Which job.
             after: The id of the last event seen, to go on from there.
+            tenant: Whose it is.
         """
         seen, reported = _parse_event_id(after)
         with self._wakes.watching([job_id]) as watch:
             while True:
-                record = await self.record(job_id)
+                record = await self.record(job_id, tenant)
                 if record is None:
                     return
                 current = f"{record.attempt}.{record.state}"
@@ -214,8 +219,9 @@ class ServiceBroker:
         """The workers that are alive, by name."""
         return sorted(map(_worker, await self._pipe.run("workers")), key=lambda worker: worker.name)
 
-    async def _ended(self, ids: list[str]) -> set[str]:
-        return {job_id.decode() for job_id in await self._pipe.run("terminal", *ids)}
+    async def _ended(self, ids: Sequence[str], tenant: str = "") -> set[str]:
+        """Those that have ended or that the tenant has not; without a tenant, whoever has them."""
+        return {job_id.decode() for job_id in await self._pipe.run("terminal", tenant, *ids)}
 
     async def _progress(self, job_id: str, after: str) -> list[tuple[str, float]]:
         entries = await self._pipe.command("XRANGE", f"{self._tag}:progress:{job_id}", f"({after}", "+")
@@ -241,6 +247,7 @@ def _admitted(job: Submission, answer: bytes | int, now: int, places: Iterator[i
             batch_key=job.batch_key,
             created_ms=now,
             queue_position=next(places),
+            tenant=job.tenant,
         )
     return Admitted(job.id, replayed=False, record=record)
 

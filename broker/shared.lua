@@ -2,11 +2,16 @@
 local TAG = KEYS[1] .. ':'
 local GROUP, BACK = 'workers', 'back'
 local READY, WAITING, COUNTS, LEASES = TAG .. 'ready', TAG .. 'waiting', TAG .. 'counts', TAG .. 'leases'
+local TRIMMING = TAG .. 'trimming'
 local LEASE_HEADER = 3 -- fields of a lease that are not jobs
+local DEFAULT_TENANT = 'default' -- as in mercer/tenants.py: whose what has no field `tenant` is
 
 local function job_key(id) return TAG .. 'job:' .. id end
 local function file_key(file) return TAG .. 'file:' .. file end
 local function queue_key(batch) return TAG .. 'queue:' .. batch end
+local function of_tenant(tenant) return tenant == DEFAULT_TENANT and '' or ':' .. tenant end
+local function index_key(tenant) return TAG .. 'index' .. of_tenant(tenant) end
+local function files_key(tenant) return TAG .. 'files' .. of_tenant(tenant) end
 local function lease_key(lease) return TAG .. 'lease:' .. lease end
 local function entry_ms(entry) return string.match(entry, '^%d+') end
 
@@ -228,10 +233,18 @@ local function backlog(now)
   return tonumber(counts[1] or 0), rate
 end
 
--- The same fields, in the same order, as records.py parses.
-local function read_record(id)
-  local record = redis.call('HMGET', job_key(id), 'state', 'kind', 'batch', 'tries', 'worker', 'device', 'progress',
-    'made', 'began', 'ended', 'ran', 'result', 'error', 'seq')
+local function tenant_of(key) return redis.call('HGET', key, 'tenant') or DEFAULT_TENANT end
+
+-- Whether a job or a batch file is this tenant's; one that is unknown may be anybody's.
+local function owns(tenant, key) return tenant_of(key) == tenant end
+
+-- The same fields, in the same order, as records.py parses. A foreign job is read as one that is not there, in the same
+-- steps, so that not even the time it takes tells the two apart.
+local function read_record(id, tenant)
+  local key = job_key(id)
+  if not owns(tenant, key) then key = job_key('') end
+  local record = redis.call('HMGET', key, 'state', 'kind', 'batch', 'tries', 'worker', 'device', 'progress',
+    'made', 'began', 'ended', 'ran', 'result', 'error', 'seq', 'tenant')
   record[#record + 1] = id
   return record
 end

@@ -31,6 +31,10 @@ TRIMMED_AT_ONCE = 500
 """Index entries looked at by one script: half a millisecond of the server's time."""
 
 TRIMS_IN_A_SWEEP = 20
+
+TRIM_PAUSE_MS = 1_000
+"""Until an index is looked through again: every worker sweeps, and there may be thousands of tenants."""
+
 PROGRESS_KEPT = 256
 
 NO_LIMIT = 1 << 53
@@ -181,7 +185,7 @@ class WorkerBroker:
         """
         back = self._take_back_expired()
         for _ in range(TRIMS_IN_A_SWEEP):
-            if not self._run("trim", self._result_ttl_s, TRIMMED_AT_ONCE):
+            if not self._run("trim", self._result_ttl_s, TRIMMED_AT_ONCE, TRIM_PAUSE_MS):
                 break
         return back
 
@@ -224,7 +228,7 @@ class WorkerBroker:
 def _claim(lease: str, answer: list[Any], lingered_s: float) -> Claim:
     batch_key, claimed_ms, *values = answer
     jobs = [
-        ClaimedJob(job_id.decode(), kind.decode(), spec, attempt, created_ms, trace.decode())
-        for job_id, kind, spec, attempt, created_ms, trace in zip(*[iter(values)] * 6, strict=True)
+        ClaimedJob(job_id.decode(), kind.decode(), spec, attempt, created_ms, trace.decode(), tenant.decode())
+        for job_id, kind, spec, attempt, created_ms, trace, tenant in zip(*[iter(values)] * 7, strict=True)
     ]
     return Claim(lease, batch_key.decode(), jobs, claimed_ms, lingered_s)

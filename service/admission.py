@@ -17,6 +17,7 @@ from mercer.errors import CostExceeded, FieldError, InvalidSpec, MercerError, Un
 from mercer.jobs import Dataset
 from mercer.points import ArrayReference, DatasetReference
 from mercer.specs import SPEC, Cost, JobSpec, Spec
+from mercer.tenants import DEFAULT_TENANT
 from service.field_errors import problem_of
 from service.settings import Settings
 from store.selection import select
@@ -66,13 +67,15 @@ class Admission:
     """Decides which jobs may be queued.
 
     Args:
-        known: What is known of an uploaded data set, such as Datasets.known.
+        known: What is known of a data set that the tenant uploaded, such as Datasets.known.
         settings: The limits.
+        tenant: Whose jobs they will be.
     """
 
-    def __init__(self, known: Callable[[str], Dataset], settings: Settings) -> None:
+    def __init__(self, known: Callable[[str], Dataset], settings: Settings, tenant: str = DEFAULT_TENANT) -> None:
         self._known = known
         self._settings = settings
+        self._tenant = tenant
 
     def submissions(self, parsed: Parsed, idempotency_key: str | None) -> list[Submission]:
         """What to queue, in order.
@@ -84,7 +87,8 @@ class Admission:
         if not parsed.bulk:
             return [self.submission(parsed.specs[0], idempotency_key)]
         made = []
-        remembering = Admission(lru_cache(maxsize=MAX_JOBS)(self._known), self._settings)  # many share a data set
+        known = lru_cache(maxsize=MAX_JOBS)(self._known)  # many share a data set
+        remembering = Admission(known, self._settings, self._tenant)
         for index, spec in enumerate(parsed.specs):
             key = None if idempotency_key is None else f"{idempotency_key}/{index}"
             try:
@@ -115,6 +119,7 @@ class Admission:
             flops=cost.flops,
             bytes=cost.bytes_in + cost.peak_bytes,
             idempotency_key=key,
+            tenant=self._tenant,
         )
 
     def _info(self, field: str, reference: ArrayReference, minimum: bool) -> ArrayInfo:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from fastapi import FastAPI
@@ -28,6 +28,8 @@ from store.results import Results
 from telemetry.tracing import Tracing
 
 DESCRIPTION = "Kernel computation as a service: submit a job, get the matrix. docs/02-http.md has examples."
+
+TENANTS_KEPT = 1_000
 
 FRONT = (*jobs.front.routes, *results.front.routes)
 
@@ -72,7 +74,7 @@ def create_app(
         datasets=datasets,
         results=results,
         batches=batches,
-        admission=Admission(datasets.known, settings),
+        admission_of=lru_cache(TENANTS_KEPT)(lambda tenant: Admission(datasets.of(tenant).known, settings, tenant)),
         door=Door(broker, tracing),
         admitter=Admitter(broker, batches),
         draining=Draining(),

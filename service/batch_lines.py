@@ -115,8 +115,8 @@ def kept_line(custom_id: str, job: Submission) -> bytes:
     return json.dumps(head, separators=(",", ":")).encode() + b"\t" + job.spec + b"\n"
 
 
-def submission_of(line: bytes, batch: str, number: int) -> Submission:
-    """The job of a kept line."""
+def submission_of(line: bytes, batch: str, number: int, tenant: str) -> Submission:
+    """The tenant's job of a kept line."""
     head, _, spec = line.partition(b"\t")
     custom_id, kind, batch_key, flops, size_bytes = json.loads(head)
     return Submission(
@@ -128,6 +128,7 @@ def submission_of(line: bytes, batch: str, number: int) -> Submission:
         flops=flops,
         bytes=size_bytes,
         custom_id=custom_id,
+        tenant=tenant,
     )
 
 

@@ -24,6 +24,7 @@ from service.bodies import pieces
 from service.documented import header, problems, reference
 from service.headers import MAX_WAIT_S, idempotency_key
 from service.parts import Parts, PartsDep
+from service.principals import Principal, PrincipalDep
 from store.disk import Appender
 
 PIECE_BYTES = 2**20
@@ -75,7 +76,7 @@ Wait = Annotated[
     responses=problems(400, 408, 413, 415, 422, 429, 503),
     openapi_extra=SUBMISSION,
 )
-async def submit(request: Request, parts: PartsDep) -> Response:
+async def submit(request: Request, parts: PartsDep, principal: PrincipalDep) -> Response:
     """Queue many jobs, a line each, when all of them are valid."""
     key = idempotency_key(request.headers.get("idempotency-key"))
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -83,11 +84,12 @@ async def submit(request: Request, parts: PartsDep) -> Response:
         raise UnsupportedFormat(f"expected Content-Type {' or '.join(MEDIA_TYPES)}, got {content_type[:80] or 'none'}")
     async with contextmanager_in_threadpool(parts.batches.scratch()) as received:
         fingerprint = await _receive(request, received)
-        earlier = None if key is None else await parts.broker.files.known(key, fingerprint)
-        batch = earlier or await _accept(parts, received, fingerprint, key)
+        tenant = principal.tenant
+        earlier = None if key is None else await parts.broker.files.known(key, fingerprint, tenant)
+        batch = earlier or await _accept(parts, tenant, received, fingerprint, key)
     parts.admitter.wake()
     headers = {"location": f"/v1/batches/{batch}"} | ({"idempotent-replayed": "true"} if earlier else {})
-    return _json(batch_json(await known(parts, batch)), 202, headers)
+    return _json(batch_json(await known(parts, principal, batch)), 202, headers)
 
 
 async def _receive(request: Request, received: Appender) -> str:
@@ -108,13 +110,13 @@ async def _receive(request: Request, received: Appender) -> str:
     return sha256.hexdigest()
 
 
-async def _accept(parts: Parts, received: Appender, fingerprint: str, key: str | None) -> str:
+async def _accept(parts: Parts, tenant: str, received: Appender, fingerprint: str, key: str | None) -> str:
     """Check every line, make them durable, and only then begin the batch."""
     batch = token_hex(16)
     received.file.seek(0)
     async with contextmanager_in_threadpool(parts.batches.writer(batch)) as kept:
         with BufferedReader(received.file) as source:
-            lines = Lines(source, kept, parts.admission)
+            lines = Lines(source, kept, parts.admission_of(tenant))
             while await run_in_threadpool(lines.check_some):
                 pass
         lines.check_end()
@@ -122,7 +124,7 @@ async def _accept(parts: Parts, received: Appender, fingerprint: str, key: str |
             raise TooLarge(f"expected at most as many lines as may wait in the queue, {limit:,}, got {lines.total:,}")
         await run_in_threadpool(kept.commit)
     try:
-        begun = await parts.broker.files.open(batch, lines.total, fingerprint, key)
+        begun = await parts.broker.files.open(batch, lines.total, fingerprint, key, tenant)
     except (IdempotencyConflict, QueueFull):
         await run_in_threadpool(parts.batches.delete, batch)
         raise
@@ -134,13 +136,14 @@ async def _accept(parts: Parts, received: Appender, fingerprint: str, key: str |
 @router.get("", response_model=Batches, responses=problems(400, 503))
 async def list_batches(
     parts: PartsDep,
+    principal: PrincipalDep,
     cursor: Annotated[
         str | None, Query(pattern=r"^\d{1,19}-\d{1,19}$", description="`next` of the page before.")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Response:
     """List batches, newest first."""
-    records, following = await parts.broker.files.page(cursor, limit)
+    records, following = await parts.broker.files.page(cursor, limit, principal.tenant)
     page = Batches(batches=[batch_of(record) for record in records], next=following)
     return _json(page.model_dump_json(exclude_none=True).encode(), 200)
 
@@ -149,69 +152,79 @@ async def list_batches(
 async def show(
     batch_id: str,
     parts: PartsDep,
+    principal: PrincipalDep,
     wait: Annotated[
         float, Query(ge=0, le=MAX_WAIT_S, description="Hold the answer until all jobs are done, for so many seconds.")
     ] = 0,
 ) -> Response:
     """Show a batch and how many of its jobs are in which state."""
-    record = await known(parts, batch_id)
+    record = await known(parts, principal, batch_id)
     if wait and record.left:
-        await parts.draining.wait(parts.broker.files.wait(batch_id, wait))
-        record = await known(parts, batch_id)
+        await parts.draining.wait(parts.broker.files.wait(batch_id, wait, principal.tenant))
+        record = await known(parts, principal, batch_id)
     return _json(batch_json(record), 200)
 
 
 @router.post("/{batch_id}/cancel", status_code=202, response_model=Batch, responses=problems(404, 503))
-async def cancel(batch_id: str, parts: PartsDep) -> Response:
+async def cancel(batch_id: str, parts: PartsDep, principal: PrincipalDep) -> Response:
     """Cancel the jobs of a batch that have not ended; what is finished stays."""
-    await parts.broker.files.stop(batch_id)
-    record = await known(parts, batch_id)
+    await parts.broker.files.stop(batch_id, principal.tenant)
+    record = await known(parts, principal, batch_id)
     parts.admitter.wake()
     return _json(batch_json(record), 202)
 
 
 @router.get("/{batch_id}/output", response_class=StreamingResponse, responses=LINES)
 async def show_output(
-    batch_id: str, parts: PartsDep, after: Cursor = "0-0", limit: Limit = MAX_LINES, wait: Wait = 0
+    batch_id: str,
+    parts: PartsDep,
+    principal: PrincipalDep,
+    after: Cursor = "0-0",
+    limit: Limit = MAX_LINES,
+    wait: Wait = 0,
 ) -> StreamingResponse:
     """The jobs that succeeded by now, in the order in which they ended."""
-    return await _listed(parts, batch_id, "output", after, limit, wait)
+    return await _listed(parts, await known(parts, principal, batch_id), "output", after, limit, wait)
 
 
 @router.get("/{batch_id}/errors", response_class=StreamingResponse, responses=LINES)
 async def show_errors(
-    batch_id: str, parts: PartsDep, after: Cursor = "0-0", limit: Limit = MAX_LINES, wait: Wait = 0
+    batch_id: str,
+    parts: PartsDep,
+    principal: PrincipalDep,
+    after: Cursor = "0-0",
+    limit: Limit = MAX_LINES,
+    wait: Wait = 0,
 ) -> StreamingResponse:
     """The jobs that ended otherwise by now; one that is tried again leaves this list."""
-    return await _listed(parts, batch_id, "errors", after, limit, wait)
+    return await _listed(parts, await known(parts, principal, batch_id), "errors", after, limit, wait)
 
 
 async def _listed(
-    parts: Parts, batch_id: str, name: Literal["output", "errors"], after: str, limit: int, wait: float
+    parts: Parts, batch: FileRecord, name: Literal["output", "errors"], after: str, limit: int, wait: float
 ) -> StreamingResponse:
-    await known(parts, batch_id)
-    first = parts.broker.files.entries(batch_id, name, after, min(limit, LINES_AT_ONCE), wait)
+    first = parts.broker.files.entries(batch, name, after, min(limit, LINES_AT_ONCE), wait)
     entries = await parts.draining.wait(first) or []
-    return StreamingResponse(_pages(parts, batch_id, name, entries, limit), 200, media_type=NDJSON)
+    return StreamingResponse(_pages(parts, batch, name, entries, limit), 200, media_type=NDJSON)
 
 
-async def _pages(parts: Parts, batch_id: str, name: str, entries: list[Entry], limit: int) -> AsyncIterator[bytes]:
+async def _pages(parts: Parts, batch: FileRecord, name: str, entries: list[Entry], limit: int) -> AsyncIterator[bytes]:
     """The lines, read from the queue while they are sent."""
     while entries:
-        records = await parts.broker.records([entry.job_id for entry in entries])
+        records = await parts.broker.records([entry.job_id for entry in entries], batch.tenant)
         yield b"".join(line_json(entry, record) for entry, record in zip(entries, records, strict=True))
         limit -= len(entries)
         after = entries[-1].cursor
-        entries = await parts.broker.files.entries(batch_id, name, after, min(limit, LINES_AT_ONCE)) if limit else []
+        entries = await parts.broker.files.entries(batch, name, after, min(limit, LINES_AT_ONCE)) if limit else []
 
 
-async def known(parts: Parts, batch_id: str) -> FileRecord:
-    """The record of a batch.
+async def known(parts: Parts, principal: Principal, batch_id: str) -> FileRecord:
+    """The record of a batch of theirs.
 
     Raises:
         UnknownBatch: there is none.
     """
-    record = await parts.broker.files.record(batch_id)
+    record = await parts.broker.files.record(batch_id, principal.tenant)
     if record is None:
         raise UnknownBatch(
             f"no batch {batch_id[:64]}: expected the id of a batch whose record has not passed its time to live"

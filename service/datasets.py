@@ -19,6 +19,8 @@ from service.bodies import pieces
 from service.byte_responses import NPY, not_modified, npy_file
 from service.documented import problems
 from service.parts import Parts, PartsDep
+from service.principals import PrincipalDep
+from store.datasets import Datasets
 from store.uploads import Format, KnownUpload, Upload
 
 PIECE_BYTES = 2**20
@@ -46,9 +48,9 @@ class DatasetList(BaseModel):
 
 
 @router.get("")
-async def list_datasets(parts: PartsDep) -> DatasetList:
+async def list_datasets(parts: PartsDep, principal: PrincipalDep) -> DatasetList:
     """List the data sets, newest first."""
-    return DatasetList(datasets=await run_in_threadpool(parts.datasets.list))
+    return DatasetList(datasets=await run_in_threadpool(parts.datasets.of(principal.tenant).list))
 
 
 @router.put(
@@ -61,21 +63,22 @@ async def list_datasets(parts: PartsDep) -> DatasetList:
     },
     openapi_extra=_UPLOAD,
 )
-async def upload(digest: str, request: Request, parts: PartsDep) -> Response:
+async def upload(digest: str, request: Request, parts: PartsDep, principal: PrincipalDep) -> Response:
     """Upload npy, CSV or Parquet under the SHA-256 of its bytes; what is known already moves no bytes."""
     _check(digest)
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if (format := FORMATS.get(content_type)) is None:
         raise UnsupportedFormat(f"expected Content-Type {', '.join(FORMATS)}, got {content_type[:80] or 'none'}")
-    known = await run_in_threadpool(parts.datasets.info, digest)
+    datasets = parts.datasets.of(principal.tenant)
+    known = await run_in_threadpool(datasets.info, digest)
     if known is not None:
         return _answer(known, 200)
-    return _answer(await _receive(parts, digest, format, request), 201)
+    return _answer(await _receive(parts, datasets, digest, format, request), 201)
 
 
-async def _receive(parts: Parts, digest: str, format: Format, request: Request) -> Dataset:
+async def _receive(parts: Parts, datasets: Datasets, digest: str, format: Format, request: Request) -> Dataset:
     """Stream the body into the store, one piece in memory at a time, in threads: hashing and disks block."""
-    async with contextmanager_in_threadpool(parts.datasets.upload(digest, format)) as target:
+    async with contextmanager_in_threadpool(datasets.upload(digest, format)) as target:
         await _feed(target, request, parts.settings.max_upload_bytes)
         return await run_in_threadpool(target.commit)
 
@@ -92,23 +95,24 @@ async def _feed(target: Upload | KnownUpload, request: Request, limit: int) -> N
 
 @router.get("/{digest}", response_class=Response, responses={200: _FILE, 206: _FILE, **problems(400, 404, 416)})
 @router.head("/{digest}", response_class=Response, responses=problems(400, 404))
-async def download(digest: str, request: Request, parts: PartsDep) -> Response:
+async def download(digest: str, request: Request, parts: PartsDep, principal: PrincipalDep) -> Response:
     """The data set as npy, whole or a range; HEAD says whether it is there."""
     _check(digest)
-    dataset = await run_in_threadpool(parts.datasets.info, digest)
+    datasets = parts.datasets.of(principal.tenant)
+    dataset = await run_in_threadpool(datasets.info, digest)
     if dataset is None:
         raise UnknownDataset(f"no data set {digest} has been uploaded")
     etag = f'"{digest}"'
     if answer := not_modified(request, etag):
         return answer
-    return await npy_file(request, partial(parts.datasets.read, digest), dataset.size_bytes, etag)
+    return await npy_file(request, partial(datasets.read, digest), dataset.size_bytes, etag)
 
 
 @router.delete("/{digest}", status_code=204, responses=problems(400, 404))
-async def delete(digest: str, parts: PartsDep) -> None:
+async def delete(digest: str, parts: PartsDep, principal: PrincipalDep) -> None:
     """Delete a data set; jobs that read it now read on, jobs that wait for it will fail."""
     _check(digest)
-    if not await run_in_threadpool(parts.datasets.delete, digest):
+    if not await run_in_threadpool(parts.datasets.of(principal.tenant).delete, digest):
         raise UnknownDataset(f"no data set {digest} has been uploaded")
 
 

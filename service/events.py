@@ -16,6 +16,7 @@ from service.documented import problems
 from service.draining import Draining
 from service.jobs import known
 from service.parts import PartsDep
+from service.principals import PrincipalDep
 from service.records import job_json
 
 PING_S = 15.0
@@ -35,10 +36,10 @@ router = APIRouter(prefix="/v1", tags=["jobs"])
         **problems(404, 503),
     },
 )
-async def show_events(job_id: str, request: Request, parts: PartsDep) -> StreamingResponse:
+async def show_events(job_id: str, request: Request, parts: PartsDep, principal: PrincipalDep) -> StreamingResponse:
     """Follow a job; with the header Last-Event-ID, from after that event."""
-    await known(parts, job_id)
-    events = parts.broker.events(job_id, request.headers.get("last-event-id"))
+    await known(parts, principal, job_id)
+    events = parts.broker.events(job_id, request.headers.get("last-event-id"), principal.tenant)
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
     return StreamingResponse(_stream(events, parts.draining), 200, headers, media_type="text/event-stream")
 

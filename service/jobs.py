@@ -15,12 +15,13 @@ from broker.records import Admitted, Record, Submission
 from mercer.errors import FieldError, NotRetryable, TooLarge, UnknownJob
 from mercer.jobs import Job, State, Worker
 from mercer.specs import KINDS
-from service.admission import MAX_JOBS, is_bulk, parse, reads_store
+from service.admission import MAX_JOBS, Admission, is_bulk, parse, reads_store
 from service.bodies import MAX_BULK_BYTES, MAX_JSON_BYTES, read_json, read_model
 from service.documented import body_of, content, header, problems
 from service.field_errors import MAX_ERRORS
 from service.headers import MAX_WAIT_S, Preference, idempotency_key, preference
 from service.parts import Parts, PartsDep
+from service.principals import Principal, PrincipalDep, principal_of
 from service.records import RETRY_AFTER_S, done, job_json, jobs_json
 
 INLINE_BYTES = 2**16
@@ -81,44 +82,45 @@ class WaitFor(Ids):
 async def submit(request: Request) -> Response:
     """Queue one job, or up to 1,000 as {"jobs": [...]}, all or none."""
     parts: Parts = request.app.state.parts
+    principal = principal_of(request)
     key = idempotency_key(request.headers.get("idempotency-key"))
     preferred = preference(request.headers.get("prefer"))
     body = await read_json(request, MAX_BULK_BYTES)
     bulk = is_bulk(body)
     if not bulk and len(body) > MAX_JSON_BYTES:
         raise TooLarge(f"expected a spec of at most {MAX_JSON_BYTES} bytes, got {len(body)}; upload its arrays")
-    submissions = await _submissions(parts, body, key)
+    submissions = await _submissions(parts.admission_of(principal.tenant), body, key)
     admitted = await parts.door.admit(submissions)
     parts.metrics.count([one.kind for one in submissions], sum(one.replayed for one in admitted))
     if bulk:
-        return _json(jobs_json(await _queued(parts, admitted)), 202, _replayed(admitted))
-    return await _submitted(parts, admitted[0], preferred)
+        return _json(jobs_json(await _queued(parts, principal, admitted)), 202, _replayed(admitted))
+    return await _submitted(parts, principal, admitted[0], preferred)
 
 
-async def _submissions(parts: Parts, body: bytes, key: str | None) -> list[Submission]:
+async def _submissions(admission: Admission, body: bytes, key: str | None) -> list[Submission]:
     """Parse and check; in a thread when it is long or reads the store."""
     if len(body) > INLINE_BYTES:
-        return await run_in_threadpool(lambda: parts.admission.submissions(parse(body), key))
+        return await run_in_threadpool(lambda: admission.submissions(parse(body), key))
     parsed = parse(body)
     if reads_store(parsed.specs):
-        return await run_in_threadpool(parts.admission.submissions, parsed, key)
-    return parts.admission.submissions(parsed, key)
+        return await run_in_threadpool(admission.submissions, parsed, key)
+    return admission.submissions(parsed, key)
 
 
-async def _queued(parts: Parts, admitted: list[Admitted]) -> list[Record]:
+async def _queued(parts: Parts, principal: Principal, admitted: list[Admitted]) -> list[Record]:
     """Their records, asked for only where an earlier job is answered."""
     records = [one.record for one in admitted if one.record is not None]
-    return records if len(records) == len(admitted) else await known_all(parts, [one.id for one in admitted])
+    return records if len(records) == len(admitted) else await known_all(parts, principal, [one.id for one in admitted])
 
 
-async def _submitted(parts: Parts, admitted: Admitted, preferred: Preference) -> Response:
+async def _submitted(parts: Parts, principal: Principal, admitted: Admitted, preferred: Preference) -> Response:
     """The answer for one job, held for as long as the client prefers."""
     record = admitted.record
     if preferred.wait_s:
-        await parts.draining.wait(parts.broker.wait([admitted.id], preferred.wait_s))
+        await parts.draining.wait(parts.broker.wait([admitted.id], preferred.wait_s, principal.tenant))
         record = None
     if record is None:
-        record = await known(parts, admitted.id)
+        record = await known(parts, principal, admitted.id)
     headers = {"location": f"/v1/jobs/{record.id}"} | _replayed([admitted])
     if preferred.applied:
         headers["preference-applied"] = preferred.applied
@@ -128,6 +130,7 @@ async def _submitted(parts: Parts, admitted: Admitted, preferred: Preference) ->
 @router.get("/jobs", response_class=Response, responses={200: JOBS, **problems(400, 503)})
 async def list_jobs(
     parts: PartsDep,
+    principal: PrincipalDep,
     cursor: Annotated[
         str | None, Query(pattern=r"^\d{1,19}-\d{1,19}$", description="`next` of the page before.")
     ] = None,
@@ -135,7 +138,7 @@ async def list_jobs(
     state: Annotated[State | None, Query(description="Only jobs in this state.")] = None,
 ) -> Response:
     """List jobs, newest first."""
-    records, following = await parts.broker.page(cursor, limit, state)
+    records, following = await parts.broker.page(cursor, limit, state, principal.tenant)
     return _json(jobs_json(records, following=following), 200)
 
 
@@ -143,15 +146,16 @@ async def list_jobs(
 async def show(
     job_id: str,
     parts: PartsDep,
+    principal: PrincipalDep,
     wait: Annotated[
         float, Query(ge=0, le=MAX_WAIT_S, description="Hold the answer until the job is done, for so many seconds.")
     ] = 0,
 ) -> Response:
     """Show a job."""
-    record = await known(parts, job_id)
+    record = await known(parts, principal, job_id)
     if wait and not done(record):
-        await parts.draining.wait(parts.broker.wait([job_id], wait))
-        record = await known(parts, job_id)
+        await parts.draining.wait(parts.broker.wait([job_id], wait, principal.tenant))
+        record = await known(parts, principal, job_id)
     return _json(job_json(record), 200, _retry_after(record))
 
 
@@ -164,9 +168,10 @@ async def show(
 async def wait_for(request: Request) -> Response:
     """Answer the jobs of these that are done, as soon as at least one is; none when the time is over."""
     parts: Parts = request.app.state.parts
+    principal = principal_of(request)
     wanted = await read_model(request, WaitFor, MAX_JSON_BYTES)
-    ended = await parts.draining.wait(parts.broker.wait(wanted.ids, wanted.wait_s)) or set()
-    return _json(jobs_json(await known_all(parts, wanted.ids, ended)), 200)
+    ended = await parts.draining.wait(parts.broker.wait(wanted.ids, wanted.wait_s, principal.tenant)) or set()
+    return _json(jobs_json(await known_all(parts, principal, wanted.ids, ended)), 200)
 
 
 @router.post(
@@ -174,19 +179,21 @@ async def wait_for(request: Request) -> Response:
     response_model=Job,
     responses={202: {"model": Job, "description": "It runs; the worker stops it soon."}, **problems(404, 503)},
 )
-async def cancel(job_id: str, parts: PartsDep) -> Response:
+async def cancel(job_id: str, parts: PartsDep, principal: PrincipalDep) -> Response:
     """Cancel a job: at once while it is queued, between two tiles while it runs; a finished one stays as it is."""
-    record = await parts.broker.cancel(job_id)
+    record = await parts.broker.cancel(job_id, principal.tenant)
     if record is None:
         raise unknown(job_id)
     return _json(job_json(record), 200 if done(record) else 202, _retry_after(record))
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202, response_model=Job, responses=problems(404, 409, 429, 503))
-async def retry(job_id: str, parts: PartsDep) -> Response:
+async def retry(job_id: str, parts: PartsDep, principal: PrincipalDep) -> Response:
     """Queue a job again that failed, expired, died or was cancelled."""
-    before = await known(parts, job_id)
-    record = await parts.broker.retry(job_id) if before.state in RETRYABLE else None
+    before = await known(parts, principal, job_id)
+    record = None
+    if before.state in RETRYABLE:
+        record = await parts.broker.retry(job_id, principal.tenant)
     if record is None:
         raise NotRetryable(f"expected a job that is {', '.join(sorted(RETRYABLE))}, got one that is {before.state}")
     return _json(job_json(record), 202, {"location": f"/v1/jobs/{job_id}"} | _retry_after(record))
@@ -198,13 +205,13 @@ async def list_workers(parts: PartsDep) -> Workers:
     return Workers(workers=await parts.broker.workers())
 
 
-async def known(parts: Parts, job_id: str) -> Record:
-    """The record of a job.
+async def known(parts: Parts, principal: Principal, job_id: str) -> Record:
+    """The record of a job of theirs.
 
     Raises:
         UnknownJob: there is none.
     """
-    record = await parts.broker.record(job_id)
+    record = await parts.broker.record(job_id, principal.tenant)
     if record is None:
         raise unknown(job_id)
     return record
@@ -215,14 +222,16 @@ def unknown(job_id: str) -> UnknownJob:
     return UnknownJob(f"no job {job_id[:64]}: expected the id of a job whose record has not passed its time to live")
 
 
-async def known_all(parts: Parts, ids: list[str], wanted: Collection[str] | None = None) -> list[Record]:
-    """The records of jobs, in order; only the wanted ones of a request's ids, if they are given.
+async def known_all(
+    parts: Parts, principal: Principal, ids: list[str], wanted: Collection[str] | None = None
+) -> list[Record]:
+    """The records of jobs of theirs, in order; only the wanted ones of a request's ids, if they are given.
 
     Raises:
         UnknownJob: naming those that have none.
     """
     places = [place for place, job_id in enumerate(ids) if wanted is None or job_id in wanted]
-    records = await parts.broker.records([ids[place] for place in places])
+    records = await parts.broker.records([ids[place] for place in places], principal.tenant)
     found = [record for record in records if record is not None]
     if len(found) < len(records):
         gone = [place for place, record in zip(places, records, strict=True) if record is None]

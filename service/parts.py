@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -29,7 +30,8 @@ class Parts:
     datasets: Datasets
     results: Results
     batches: BatchFiles
-    admission: Admission
+    admission_of: Callable[[str], Admission]
+    """That of a tenant."""
     door: Door
     admitter: Admitter
     draining: Draining

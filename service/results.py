@@ -21,6 +21,7 @@ from service.documented import body_of, content, problems
 from service.headers import choose
 from service.jobs import Ids, known, known_all
 from service.parts import Parts, PartsDep
+from service.principals import PrincipalDep, principal_of
 from service.records import StoredResult, done, stored_of
 from service.result_json import pieces_of_json
 from store.results import Results
@@ -44,9 +45,9 @@ front = APIRouter(prefix="/v1", tags=["results"])
         **problems(404, 406, 409, 416, 503),
     },
 )
-async def show_result(job_id: str, request: Request, parts: PartsDep) -> Response:
+async def show_result(job_id: str, request: Request, parts: PartsDep, principal: PrincipalDep) -> Response:
     """The result of a succeeded job, JSON or npy as Accept asks; npy has ranges."""
-    stored = stored_result(await known(parts, job_id))
+    stored = stored_result(await known(parts, principal, job_id))
     media_type = choose(request.headers.get("accept"), (JSON, NPY))
     etag = f'"{job_id}-{"npy" if media_type == NPY else "json"}"'
     if answer := not_modified(request, etag):
@@ -71,7 +72,7 @@ async def show_results(request: Request) -> Response:
     """The results of succeeded jobs as npy files one after another; np.load reads them in turn."""
     parts: Parts = request.app.state.parts
     wanted = await read_model(request, Ids, MAX_JSON_BYTES)
-    several = _all_stored(await known_all(parts, wanted.ids))
+    several = _all_stored(await known_all(parts, principal_of(request), wanted.ids))
     pieces = await run_in_threadpool(_opened_all, parts.results, several)
     headers = {"content-length": str(sum(stored.size_bytes for stored in several))}
     return StreamingResponse(pieces, 200, headers, media_type=NPY_SEQUENCE)

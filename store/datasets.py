@@ -2,6 +2,9 @@
 
 datasets/<hex>.npy    the matrix
 datasets/<hex>.json   its metadata (mercer.jobs.Dataset), written last: without it there is no data set
+
+Those of another tenant than `default` are below tenants/<tenant>/: what one has is nothing to any other, the same bytes
+included.
 """
 
 from __future__ import annotations
@@ -17,9 +20,11 @@ import numpy as np
 from mercer.errors import UnknownDataset
 from mercer.jobs import Dataset
 from mercer.points import DatasetReference
+from mercer.tenants import DEFAULT_TENANT
 from store.objects import Objects
 from store.selection import select
 from store.table_uploads import TableBody
+from store.tenants import prefix_of
 from store.uploads import Body, Format, KnownUpload, NpyBody, Upload
 
 PREFIX = "datasets/"
@@ -42,16 +47,22 @@ class OpenDataset(NamedTuple):
 
 
 class Datasets:
-    """The data sets of an object store.
+    """The data sets of a tenant in an object store.
 
     Args:
         objects: Where they are kept.
         max_bytes: The most that one may have, uploaded or as npy.
+        tenant: Whose they are.
     """
 
-    def __init__(self, objects: Objects, max_bytes: int) -> None:
+    def __init__(self, objects: Objects, max_bytes: int, tenant: str = DEFAULT_TENANT) -> None:
         self._objects = objects
         self._max_bytes = max_bytes
+        self._prefix = prefix_of(tenant) + PREFIX
+
+    def of(self, tenant: str) -> Datasets:
+        """Those of another tenant."""
+        return Datasets(self._objects, self._max_bytes, tenant)
 
     @contextmanager
     def upload(self, digest: str, format: Format) -> Iterator[Upload | KnownUpload]:
@@ -70,7 +81,7 @@ class Datasets:
             yield KnownUpload(known)
             return
         with ExitStack() as opened:
-            matrix = opened.enter_context(self._objects.writer(_key(digest, "npy")))
+            matrix = opened.enter_context(self._objects.writer(self._key(digest, "npy")))
             body: Body = NpyBody(matrix, self._max_bytes)
             if format != "npy":
                 aside, rows = (opened.enter_context(self._objects.scratch()) for _ in range(2))
@@ -80,25 +91,25 @@ class Datasets:
     def info(self, digest: str) -> Dataset | None:
         """What is known of a data set; None when there is none."""
         try:
-            text = b"".join(self._objects.read(_key(digest, "json")))
+            text = b"".join(self._objects.read(self._key(digest, "json")))
         except KeyError:
             return None
         dataset = Dataset.model_validate_json(text)
         # A deletion beside an upload can leave a mark alone.
-        whole = self._objects.size(_key(digest, "npy")) == dataset.size_bytes
+        whole = self._objects.size(self._key(digest, "npy")) == dataset.size_bytes
         return dataset if whole else None
 
     def list(self) -> list[Dataset]:
         """All of them, newest first."""
-        digests = ("sha256:" + entry.key.removeprefix(PREFIX)[:64] for entry in self._objects.keys(PREFIX))
+        digests = ("sha256:" + entry.key.removeprefix(self._prefix)[:64] for entry in self._objects.keys(self._prefix))
         infos = (self.info(digest) for digest in set(digests))
         return sorted((info for info in infos if info), key=lambda info: info.created_at, reverse=True)
 
     def delete(self, digest: str) -> bool:
         """Delete one; False when there was none. Jobs that read it now read on."""
         # The mark goes first: a crash in between leaves no data set, never one without its matrix.
-        known = self._objects.delete(_key(digest, "json"))
-        self._objects.delete(_key(digest, "npy"))
+        known = self._objects.delete(self._key(digest, "json"))
+        self._objects.delete(self._key(digest, "npy"))
         return known
 
     def read(self, digest: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
@@ -108,7 +119,7 @@ class Datasets:
             UnknownDataset: there is none.
         """
         try:
-            return self._objects.read(_key(digest, "npy"), start, stop)
+            return self._objects.read(self._key(digest, "npy"), start, stop)
         except KeyError:
             raise _unknown(digest) from None
 
@@ -132,7 +143,7 @@ class Datasets:
         return OpenDataset(dataset, self._mapped(dataset))
 
     def _mark(self, dataset: Dataset) -> None:
-        with self._objects.writer(_key(dataset.digest, "json")) as mark:
+        with self._objects.writer(self._key(dataset.digest, "json")) as mark:
             mark.write(dataset.model_dump_json().encode())
             mark.commit()
 
@@ -140,15 +151,14 @@ class Datasets:
         dtype = np.dtype(dataset.dtype)
         offset = dataset.size_bytes - math.prod(dataset.shape) * dtype.itemsize
         try:
-            with self._objects.local_path(_key(dataset.digest, "npy")).open("rb") as file:
+            with self._objects.local_path(self._key(dataset.digest, "npy")).open("rb") as file:
                 mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
         except FileNotFoundError:
             raise _unknown(dataset.digest) from None
         return np.frombuffer(mapped, dtype, offset=offset).reshape(dataset.shape)
 
-
-def _key(digest: str, suffix: str) -> str:
-    return f"{PREFIX}{digest.removeprefix('sha256:')}.{suffix}"
+    def _key(self, digest: str, suffix: str) -> str:
+        return f"{self._prefix}{digest.removeprefix('sha256:')}.{suffix}"
 
 
 def _unknown(digest: str) -> UnknownDataset:

@@ -66,15 +66,17 @@ class Batch:
             spec = None
             try:
                 spec = parsed(job.spec)
-                loaded.append(self._loader.load(job.id, spec, self._report(job.id)))
+                loaded.append(self._loader.load(job, spec, self._report(job.id)))
             except Exception as error:  # noqa: BLE001 - it is this job's outcome, and the others go on
-                failed.append(self._failed(job.id, spec, error))
+                failed.append(self._failed(job, spec, error))
         return loaded, failed
 
     def _run_together(self, jobs: Sequence[Loaded]) -> list[Finished]:
         """Leave out what was cancelled, and run the rest; anew without those that are cancelled meanwhile."""
-        live = [job for job in jobs if job.id not in self._watch.cancelled]
-        cancelled = [self._finished(job.id, State.CANCELLED) for job in jobs if job.id in self._watch.cancelled]
+        live = [job for job in jobs if job.claimed.id not in self._watch.cancelled]
+        cancelled = [
+            self._finished(job.claimed.id, State.CANCELLED) for job in jobs if job.claimed.id in self._watch.cancelled
+        ]
         if not live:
             return cancelled
         try:
@@ -86,25 +88,25 @@ class Batch:
         operation = importlib.import_module(f"gpu.ops.{jobs[0].task.spec.kind}")
         with self._stopwatch.computing():
             answers: list[Answer] = operation.run([job.task for job in jobs], self._bench.device)
-        with self._bench.results.batch(jobs[0].id) as stored:
+        with self._bench.results.batch(jobs[0].claimed.id) as stored:
             results = [record(answer, stored, self._stopwatch) for answer in answers]
             stored.commit()
         timings = self._stopwatch.timings()
         return [
-            self._finished(job.id, State.SUCCEEDED, result=result, batch_size=len(jobs), timings=timings)
+            self._finished(job.claimed.id, State.SUCCEEDED, result=result, batch_size=len(jobs), timings=timings)
             for job, result in zip(jobs, results, strict=True)
         ]
 
     def _fail(self, job: Loaded, error: Exception) -> Finished:
-        return self._failed(job.id, job.task.spec, error)
+        return self._failed(job.claimed, job.task.spec, error)
 
-    def _failed(self, job_id: str, spec: Spec | None, error: Exception) -> Finished:
+    def _failed(self, job: ClaimedJob, spec: Spec | None, error: Exception) -> Finished:
         if not isinstance(error, MercerError):
             # Where it was raised, but not what it says: a message may hold the user's data.
             where = "".join(traceback.format_tb(error.__traceback__))
-            log.error("job %s failed with %s\n%s", job_id, type(error).__name__, where)
-        why = reason(error, job_id, lambda: self._loader.needed_bytes(spec) if spec else 0)
-        return self._finished(job_id, State.FAILED, error=to_json(why.problem()))
+            log.error("job %s failed with %s\n%s", job.id, type(error).__name__, where)
+        why = reason(error, job.id, lambda: self._loader.needed_bytes(spec, job.tenant) if spec else 0)
+        return self._finished(job.id, State.FAILED, error=to_json(why.problem()))
 
     def _finished(
         self,

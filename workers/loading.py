@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from broker.records import ClaimedJob
 from gpu.task import Task
 from mercer.arrays import info_of
 from mercer.errors import InvalidSpec
@@ -23,7 +24,7 @@ Array = np.ndarray[Any, Any]
 class Loaded:
     """A claimed job, ready to run."""
 
-    id: str
+    claimed: ClaimedJob
     task: Task
 
 
@@ -31,40 +32,41 @@ class Loader:
     """Loads the jobs of one batch; a data set that several of them read is opened once.
 
     Args:
-        datasets: Where arrays by reference come from.
+        datasets: Where arrays by reference come from; each job reads those of its own tenant.
     """
 
     def __init__(self, datasets: Datasets) -> None:
         self._datasets = datasets
-        self._opened: dict[str, OpenDataset] = {}
-        self._arrays: dict[DatasetReference, Array] = {}
+        self._opened: dict[tuple[str, str], OpenDataset] = {}
+        self._arrays: dict[tuple[str, DatasetReference], Array] = {}
 
-    def load(self, job_id: str, spec: Spec, report: Callable[[float], None]) -> Loaded:
+    def load(self, job: ClaimedJob, spec: Spec, report: Callable[[float], None]) -> Loaded:
         """Its arrays beside its spec.
 
         Raises:
             UnknownDataset: one was deleted since the job was accepted.
         """
-        arrays = {name: self._array(reference) for name, reference in spec.arrays().items()}
-        return Loaded(job_id, Task(spec, arrays, report))
+        arrays = {name: self._array(reference, job.tenant) for name, reference in spec.arrays().items()}
+        return Loaded(job, Task(spec, arrays, report))
 
-    def needed_bytes(self, spec: Spec) -> int:
+    def needed_bytes(self, spec: Spec, tenant: str) -> int:
         """The memory that a job takes while it runs, its inputs included."""
-        infos = {name: info_of(self._array(reference), minimum=False) for name, reference in spec.arrays().items()}
+        arrays = {name: self._array(reference, tenant) for name, reference in spec.arrays().items()}
+        infos = {name: info_of(array, minimum=False) for name, array in arrays.items()}
         cost = spec.cost(infos)
         return cost.bytes_in + cost.peak_bytes
 
-    def _array(self, reference: ArrayReference) -> Array:
+    def _array(self, reference: ArrayReference, tenant: str) -> Array:
         if not isinstance(reference, DatasetReference):
             return reference
-        if reference not in self._arrays:
-            self._arrays[reference] = self._open(reference.dataset).array(reference)
-        return self._arrays[reference]
+        if (tenant, reference) not in self._arrays:
+            self._arrays[tenant, reference] = self._open(tenant, reference.dataset).array(reference)
+        return self._arrays[tenant, reference]
 
-    def _open(self, digest: str) -> OpenDataset:
-        if digest not in self._opened:
-            self._opened[digest] = self._datasets.open(digest)
-        return self._opened[digest]
+    def _open(self, tenant: str, digest: str) -> OpenDataset:
+        if (tenant, digest) not in self._opened:
+            self._opened[tenant, digest] = self._datasets.of(tenant).open(digest)
+        return self._opened[tenant, digest]
 
 
 def parsed(spec: bytes) -> Spec:

@@ -11,6 +11,7 @@ from mercer.arrays import DTYPES, digest, header_bytes, to_npy
 from mercer.errors import DigestMismatch, InvalidArray, TooLarge, UnknownDataset
 from store.datasets import Datasets
 from store.local import LocalObjects
+from store.uploads import KnownUpload
 
 rng = np.random.default_rng(0)
 POINTS = rng.normal(size=(50, 3))
@@ -207,3 +208,28 @@ def test_an_upload_is_never_held_in_memory(datasets):
         peak_bytes = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak_bytes < 2**20 < len(body)
+
+
+def put(datasets, body=None):
+    body = to_npy(POINTS) if body is None else body
+    with datasets.upload(digest(body), "npy") as receiving:
+        receiving.write(body)
+        return receiving, receiving.commit()
+
+
+def test_a_tenants_data_sets_are_nothing_to_another(datasets):
+    other = datasets.of("acme")
+    _, info = put(datasets)
+    assert (other.info(info.digest), other.list(), other.delete(info.digest)) == (None, [], False)
+    with pytest.raises(UnknownDataset):
+        other.read(info.digest)
+    assert datasets.info(info.digest) == info
+
+
+def test_the_same_bytes_of_another_tenant_are_received_again(datasets):
+    tenants = [datasets, datasets.of("acme"), datasets.of("other")]
+    received = [put(each) for each in tenants]
+    assert not any(isinstance(receiving, KnownUpload) for receiving, _ in received)
+    assert [each.list() for each in tenants] == [[info] for _, info in received]
+    assert datasets.delete(received[0][1].digest)
+    assert tenants[1].known(received[0][1].digest).shape == POINTS.shape

@@ -41,9 +41,9 @@ def upload(datasets, array):
     return DatasetReference(dataset=digest(body))
 
 
-def claimed(spec):
+def claimed(spec, **fields):
     body = spec if isinstance(spec, bytes) else to_json(spec.model_dump(exclude_none=True))
-    return ClaimedJob(uuid.uuid4().hex, "gram", body, 1, 0)
+    return ClaimedJob(uuid.uuid4().hex, "gram", body, 1, 0, **fields)
 
 
 def submission(spec, batch_key="gram:test", **fields):

@@ -8,6 +8,7 @@ import pytest
 from gpu.task import Cancelled
 from mercer.arrays import from_npy
 from mercer.jobs import State, Timings
+from mercer.tenants import DEFAULT_TENANT
 from tests.workers.jobs import claimed, gram, points, unfit, upload
 from workers.batch import Batch
 from workers.watch import LeaseLost, Watch
@@ -135,5 +136,12 @@ def test_every_outcome_says_where_the_time_went(bench, spec):
 def test_out_of_memory_names_the_bytes_of_the_data_set_too(bench):
     spec = gram(x=upload(bench.datasets, points(300)))
     batch = Batch(bench, Watch("lease"), lambda job_id: lambda fraction: None)
-    cost_bytes = batch._loader.needed_bytes(spec)
+    cost_bytes = batch._loader.needed_bytes(spec, DEFAULT_TENANT)
     assert cost_bytes > 300 * 300 * 8
+
+
+def test_a_job_reads_the_data_sets_of_its_own_tenant_alone(bench):
+    spec = gram(x=upload(bench.datasets.of("acme"), points(30)))
+    theirs, foreign = outcomes(bench, [claimed(spec, tenant="acme"), claimed(spec)])
+    assert (theirs.state, foreign.state) == (State.SUCCEEDED, State.FAILED)
+    assert "unknown-dataset" in foreign.error.decode()
