@@ -2,21 +2,23 @@
 -- Queues many jobs, all or none; a job or an idempotency key that is known already is answered, not queued again.
 -- ARGV: max_queued, idempotency_ttl_s; of lines of a batch file that file, the number of the first line and the offset
 -- behind the last one, else three empty; result_ttl_s; then for each job: id, kind, batch, spec, print, bytes, flops,
--- alone, key (with its tenant), traceparent, custom, tenant
+-- alone, key (with its tenant), traceparent, custom, tenant, cancel_after_ms or 0 (of a file's lines, that of the file counts)
 -- Answers {'ok', now, jobs that waited before, answer ...} or {'conflict', number of the job} or {'full', queued, done per second}
--- or {'stale'} when the file's next line is another one. Of a file that is to be cancelled, the jobs end at once.
+-- or {'stale'} when the file's next line is another one. Of a file that is to be cancelled, or
+-- whose deadline has passed, the jobs end at once.
 -- The answer for a job: 0 when it was queued now, 1 when it is known already, or the earlier id of its key.
-local STRIDE, FIRST = 12, 7
+local STRIDE, FIRST = 13, 7
 local max_queued, ttl_s = tonumber(ARGV[1]), ARGV[2]
 local file, line, offset, result_ttl_s = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
-local stopped = false
+local ending, after_ms, expires -- of the lines of a file
 local now = now_ms()
 local answer, fresh, keyed = {'ok', now, 0}, {}, {}
 
 if file ~= '' then
-  local place = redis.call('HMGET', file_key(file), 'admitted', 'stop')
+  local place = redis.call('HMGET', file_key(file), 'admitted', 'stop', 'after', 'expires')
   if place[1] ~= line then return {'stale'} end
-  stopped = place[2]
+  after_ms, expires = place[3], tonumber(place[4])
+  ending = place[2] and 'cancelled' or expires and expires <= now and 'expired'
 end
 
 -- The job that holds an idempotency key: (id, fingerprint), or nothing.
@@ -45,7 +47,7 @@ end
 
 local queued, rate = backlog(now)
 answer[3] = queued
-if #fresh > 0 and not stopped and queued + #fresh > max_queued then return {'full', queued, rate} end
+if #fresh > 0 and not ending and queued + #fresh > max_queued then return {'full', queued, rate} end
 
 local admitted = tonumber(redis.call('HGET', COUNTS, 'admitted') or 0)
 local batches, tenants = {}, {}
@@ -68,10 +70,15 @@ for n, i in ipairs(fresh) do
   redis.call('XADD', index_key(tenant), '*', 'i', id)
   tenants[tenant] = true
   if file ~= '' then redis.call('HSET', job_key(id), 'file', file, 'custom', ARGV[i + 10]) end
-  if stopped then end_job(id, now, result_ttl_s, 'cancelled') else wait_in_line(id, batch) end
+  if after_ms then
+    set_deadline(id, after_ms, expires)
+  elseif ARGV[i + 12] ~= '0' then
+    set_deadline(id, ARGV[i + 12], now + ARGV[i + 12])
+  end
+  if ending then end_job(id, now, result_ttl_s, ending) else wait_in_line(id, batch) end
 end
 if file ~= '' then redis.call('HSET', file_key(file), 'admitted', line + (#ARGV - FIRST + 1) / STRIDE, 'offset', offset) end
-if stopped then publish('ended', {}) end
+if ending then publish('ended', {}) end
 for tenant in pairs(tenants) do redis.call('ZADD', TRIMMING, 'NX', now, tenant) end
 for batch, added in pairs(batches) do add_waiting(batch, added[1], added[2]) end
 if #fresh > 0 then

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
 -- Takes a batch of jobs under a new lease, from the batch key whose oldest job has waited longest.
--- ARGV: lease, worker, device, max_jobs, max_bytes, max_flops, lease_ms, linger_ms
+-- A job whose deadline has passed ends instead.
+-- ARGV: lease, worker, device, max_jobs, max_bytes, max_flops, lease_ms, linger_ms, result_ttl_s
 -- Answers {batch, now, id, kind, spec, attempt, made, traceparent, tenant, id, ...}; or ms to linger; or nothing when there is
 -- no work
 local lease, worker, device = ARGV[1], ARGV[2], ARGV[3]
@@ -41,15 +42,18 @@ local function waiting_entries(stream)
   return entries, back
 end
 
--- How many of the entries go together: {entry, id, job} of each taken, and the entries that lead nowhere.
+-- How many of the entries go together: {entry, id, job} of each taken, the entries of no use, and the jobs that expired.
 local function choose(entries)
-  local taken, lost, bytes, flops = {}, {}, 0, 0
+  local taken, lost, expired, bytes, flops = {}, {}, {}, 0, 0
   for _, entry in ipairs(entries) do
     local id = entry[2] and entry[2][2]
     local job = id and redis.call('HMGET', job_key(id), 'kind', 'spec', 'tries', 'made', 'trace', 'tenant', 'bytes',
-      'flops', 'alone', 'file')
+      'flops', 'alone', 'file', 'expires')
     if not job or not job[1] then -- deleted by hand
       lost[#lost + 1] = entry[1]
+    elseif job[11] and tonumber(job[11]) <= now then
+      end_job(id, now, ARGV[9], 'expired')
+      lost[#lost + 1], expired[#expired + 1] = entry[1], id
     else
       bytes, flops = bytes + tonumber(job[7]), flops + tonumber(job[8])
       if #taken > 0 and (bytes > max_bytes or flops > max_flops or job[9]) then break end
@@ -57,13 +61,13 @@ local function choose(entries)
       if job[9] then break end
     end
   end
-  return taken, lost
+  return taken, lost, expired
 end
 
 local function claim(batch)
   local stream = queue_key(batch)
   local entries, back = waiting_entries(stream)
-  local taken, lost = choose(entries)
+  local taken, lost, expired = choose(entries)
   for n, entry in ipairs(entries) do
     local read = n <= #taken + #lost
     if read and n <= back then redis.call('XACK', stream, GROUP, entry[1]) end
@@ -71,6 +75,7 @@ local function claim(batch)
   end
   if #lost > 0 then delete_entries(batch, lost) end
   take_waiting(batch, #taken + #lost)
+  publish('ended', expired)
   if #taken == 0 then return end
 
   local answer, held, ids, files = {batch, now}, {}, {}, {}

@@ -2,7 +2,8 @@
 -- Some batch files of a tenant as they are, or one page of all of its own, newest first.
 -- ARGV: tenant, then cursor or '+' and limit, or else '' and file ...
 -- Answers {next cursor or '', record ...}; a file that is unknown has a record without numbers
-local FIELDS = {'made', 'total', 'left', 'running', 'succeeded', 'failed', 'cancelled', 'expired', 'dead', 'stop', 'ended'}
+local FIELDS = {'made', 'total', 'left', 'running', 'succeeded', 'failed', 'cancelled', 'expired', 'dead', 'stop', 'ended',
+  'expires'}
 local answer, tenant = {''}, ARGV[1]
 
 local function read(file)

@@ -37,6 +37,8 @@ class FileRecord:
     stopped: bool
     """Its cancellation was asked for."""
     finished_ms: int | None = None
+    expires_ms: int | None = None
+    """When its jobs are stopped; None is never."""
     tenant: str = DEFAULT_TENANT
 
     @property
@@ -125,14 +127,23 @@ class Files:
             raise _conflict(key)
         return str(found.decode())
 
-    async def open(self, file: str, total: int, fingerprint: str, key: str | None, tenant: str = DEFAULT_TENANT) -> str:
+    async def open(
+        self,
+        file: str,
+        total: int,
+        fingerprint: str,
+        key: str | None,
+        tenant: str = DEFAULT_TENANT,
+        *,
+        cancel_after_ms: int = 0,
+    ) -> str:
         """Begin a tenant's file whose lines are in the store; the id of the earlier file when the key is known.
 
         Raises:
             IdempotencyConflict: the key stands for another request.
             QueueFull: there is no room for all of its jobs.
         """
-        options = (self._idempotency_ttl_s, self._max_queued, OLD_FILES_LOOKED_AT, tenant)
+        options = (self._idempotency_ttl_s, self._max_queued, OLD_FILES_LOOKED_AT, tenant, cancel_after_ms)
         name = scoped(tenant, key) if key else ""
         answer = await self._pipe.run("file_open", file, total, fingerprint, name, *options)
         match answer:
@@ -237,7 +248,7 @@ def _conflict(key: str) -> IdempotencyConflict:
 
 
 def _record(values: Sequence[Any], tenant: str) -> FileRecord | None:
-    made, total, left, running, *ended, stop, finished, file = values
+    made, total, left, running, *ended, stop, finished, expires, file = values
     if made is None:
         return None
     counts = {State.QUEUED: int(left) - int(running), State.RUNNING: int(running)}
@@ -249,6 +260,7 @@ def _record(values: Sequence[Any], tenant: str) -> FileRecord | None:
         counts=counts,
         stopped=stop is not None,
         finished_ms=int(finished) if finished else None,
+        expires_ms=int(expires) if expires else None,
         tenant=tenant,
     )
 

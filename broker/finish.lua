@@ -23,6 +23,8 @@ for n, id in ipairs(ids) do
       -- Only a retry needs the spec, and a success is not retried.
       end_job(id, now, ttl_s, state, 'ran', ARGV[i + 4], 'result', ARGV[i + 2], 'spec', '')
     else
+      -- A worker stops for a deadline as for a cancellation, and does not know which it was.
+      if state == 'cancelled' then state = redis.call('HGET', job_key(id), 'stop') or state end
       end_job(id, now, ttl_s, state, 'ran', ARGV[i + 4], 'error', ARGV[i + 3])
     end
     accepted[#accepted + 1] = id

@@ -8,7 +8,7 @@ All begin with the tag `{namespace}:`, so that a cluster keeps them together and
                              for its pending list (consumer `back`): jobs that came back and go first
     ready            zset    batch key -> ms at which its oldest waiting job was queued
     waiting          hash    batch key -> how many jobs wait
-    counts           hash    queued, running; admitted and dead (ever); deliveries (of webhooks, that wait) and
+    counts           hash    queued, running; admitted, dead, expired (ever); deliveries (of webhooks, that wait) and
                              undelivered (events of webhooks dropped or given up, ever); window, done, rate: finished
                              jobs per second, for Retry-After
     lease:<lease>    hash    one claimed batch: id -> stream entry, for the jobs not finished yet, and @batch, @worker,
@@ -36,6 +36,7 @@ All begin with the tag `{namespace}:`, so that a cluster keeps them together and
     hook:<endpoint>:tries   hash  message -> JSON of how the deliveries went that were tried
     hook:<endpoint>:recent  list  the last deliveries that ended: message, event as above, JSON; joined by spaces
     hooks-due        zset    endpoint -> ms at which its next delivery is due, or its lease ends
+    deadlines        zset    job -> ms at which it expires, unless it ends before; it may be there after it ended
     bell             list    the doorbell: at most one token; a worker without work blocks on it
     progress:<id>    stream  {f: fraction} as a worker reported it, capped; only where one did
     workers          zset    worker -> ms at which it counts as gone
@@ -50,8 +51,9 @@ Fields of a job:
     tenant (`default` where it is missing), trace (traceparent of who queued it; only where traces are taken)
                                                                                                       from admission
     state, entry (in its stream)                                                                      always
-    lease, worker, device, began (ms), tries (deliveries), progress, stop (cancellation was asked for)    once claimed
+    lease, worker, device, began (ms), tries (deliveries), progress, stop (as what it is to end)    once claimed
     deaths (leases that expired over it), alone                                                  once a worker died
+    after (ms), expires (ms): its deadline, and how long that was from the start              with a Cancel-After
     file, custom (its id in there)                                                            from a batch file
     listed (its entry in the output or the errors of the file)                                            once ended
     ended (ms), ran (JSON: device, batch_size, timings), result, error                                    once ended
@@ -61,7 +63,7 @@ Fields of a batch file (its queued jobs are what is left and does not run):
     print (fingerprint), made (ms), total, left (jobs that have not ended), running, admitted (lines that are jobs
     by now), offset (of the line after them), swept (lines cancelled so far), tenant (as of a job)            always
     succeeded, failed, cancelled, expired, dead                                            once there is such a job
-    stop (cancellation was asked for), ended (ms)                                                          at times
+    stop (cancellation was asked for), after and expires (as of a job), ended (ms)                         at times
 """
 
 from mercer.tenants import DEFAULT_TENANT

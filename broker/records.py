@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from mercer.errors import JobExpired
 from mercer.jobs import TERMINAL, State
 from mercer.tenants import DEFAULT_TENANT
 
@@ -33,6 +34,8 @@ class Submission:
     """W3C trace context of who queues it; empty where no traces are taken."""
     custom_id: str = ""
     """Its name in its batch file."""
+    cancel_after_ms: int = 0
+    """How long after its admission it is stopped, whether it was started or not; 0 is never."""
     tenant: str = DEFAULT_TENANT
     """Whose it is."""
 
@@ -61,6 +64,8 @@ class Record:
     """A problem document, as JSON."""
     queue_position: int | None = None
     """How many jobs at least go before it; only while queued."""
+    expires_ms: int | None = None
+    """When it is stopped; None is never."""
     tenant: str = DEFAULT_TENANT
 
     @property
@@ -79,6 +84,8 @@ class Depth:
     """How long the oldest waiting job has waited; 0 when none waits."""
     dead: int
     """Jobs that ever died."""
+    expired: int
+    """Jobs whose deadlines ever passed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +163,8 @@ def parse_record(values: Sequence[Any], queued: int, admitted: int) -> Record | 
         queued: Jobs that wait now.
         admitted: Jobs ever admitted.
     """
-    state, kind, batch, tries, worker, device, progress, made, began, ended, ran, result, error, seq, tenant, job_id = (
-        values
-    )
+    state, kind, batch, tries, worker, device, progress, made, began, ended, *values = values
+    ran, result, error, seq, tenant, expires, job_id = values
     if state is None:
         return None
     state = State(state.decode())
@@ -178,10 +184,17 @@ def parse_record(values: Sequence[Any], queued: int, admitted: int) -> Record | 
         finished_ms=_integer(ended),
         timings={"queued_ms": float(int(began) - int(made)), **run["timings"]} if run and began else None,
         result=result or None,
-        error=error or None,
+        error=error or (_expired(began) if state == State.EXPIRED else None),
         queue_position=max(0, queued - 1 - (admitted - int(seq))) if state == State.QUEUED else None,
+        expires_ms=_integer(expires),
         tenant=_text(tenant) or DEFAULT_TENANT,
     )
+
+
+def _expired(began: bytes | None) -> bytes:
+    """The same for all, and so not kept."""
+    when = "while it ran" if began else "before it was started"
+    return to_json(JobExpired(f"its deadline, given as Cancel-After, passed {when}").problem())
 
 
 def _text(value: bytes | None) -> str | None:

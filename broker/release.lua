@@ -4,15 +4,16 @@
 local lease, ids = ARGV[1], {unpack(ARGV, 3)}
 local held = redis.call('HMGET', lease_key(lease), '@batch', unpack(ids))
 local batch, now = held[1], now_ms()
-local left, back, cancelled = {}, {}, {}
+local left, back, ended = {}, {}, {}
 for n, id in ipairs(ids) do
   local entry = held[n + 1]
   if entry then
     left[#left + 1] = id
-    if redis.call('HGET', job_key(id), 'stop') then
-      end_job(id, now, ARGV[2], 'cancelled')
+    local stop = redis.call('HGET', job_key(id), 'stop')
+    if stop then
+      end_job(id, now, ARGV[2], stop)
       delete_entries(batch, {entry})
-      cancelled[#cancelled + 1] = id
+      ended[#ended + 1] = id
     else
       put_back(id, batch, entry)
       redis.call('HINCRBY', job_key(id), 'tries', -1)
@@ -23,7 +24,7 @@ end
 if #left > 0 then
   leave_lease(lease, left)
   redis.call('HINCRBY', COUNTS, 'running', -#left)
-  publish('ended', cancelled)
+  publish('ended', ended)
   publish('moved', back)
 end
 if #back > 0 then ring() end

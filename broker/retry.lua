@@ -3,7 +3,7 @@
 -- Answers {queued, admitted, record}
 local id, tenant = ARGV[1], ARGV[2]
 local AGAIN = {failed = true, cancelled = true, expired = true, dead = true}
-local job = redis.call('HMGET', job_key(id), 'state', 'batch')
+local job = redis.call('HMGET', job_key(id), 'state', 'batch', 'after')
 local state, batch = job[1], job[2]
 if AGAIN[state or ''] and owns(tenant, job_key(id)) then
   local file = file_of(id)
@@ -12,6 +12,7 @@ if AGAIN[state or ''] and owns(tenant, job_key(id)) then
     'result', 'error', 'listed')
   redis.call('HSET', job_key(id), 'seq', redis.call('HINCRBY', COUNTS, 'admitted', 1))
   redis.call('PERSIST', job_key(id))
+  if job[3] then set_deadline(id, job[3], now_ms() + job[3]) end -- it has its whole time again
   add_waiting(batch, enqueue(id, batch), 1)
   publish('moved', {id})
   ring()

@@ -27,6 +27,9 @@ RECORDS_AT_ONCE = 200
 LOOKED_AT_ONCE = 1000
 """Index entries that one page looks through: 5 ms of the server's time, when a state is rare."""
 
+EXPIRED_AT_ONCE = 200
+"""Deadlines looked at by one script: some milliseconds of the server's time."""
+
 GATHER_S = 0.002
 """After the first job of a wait has ended: others of its batch follow at once."""
 
@@ -118,6 +121,7 @@ class ServiceBroker:
             arguments += (job.id, job.kind, job.batch_key, job.spec, job.fingerprint, job.bytes, job.flops)
             key = scoped(job.tenant, job.idempotency_key) if job.idempotency_key else ""
             arguments += ("1" if job.alone else "", key, job.traceparent, job.custom_id, job.tenant)
+            arguments.append(job.cancel_after_ms)
         verdict, *answers = await self._pipe.run("admit", *arguments)
         if verdict == b"conflict":
             key = submissions[answers[0]].idempotency_key
@@ -160,6 +164,16 @@ class ServiceBroker:
         """Cancel a tenant's waiting job at once; a running one when its worker next renews its lease."""
         header, values = await self._pipe.run("cancel", job_id, self._result_ttl_s, tenant)
         return _records(header, [values])[0]
+
+    async def expire(self) -> float | None:
+        """Stop the jobs whose deadlines have passed; seconds until the next deadline, None when there is none.
+
+        Every service process calls it when that comes, and now and then.
+        """
+        passed, next_ms = await self._pipe.run("expire", self._result_ttl_s, EXPIRED_AT_ONCE)
+        while passed == EXPIRED_AT_ONCE:
+            passed, next_ms = await self._pipe.run("expire", self._result_ttl_s, EXPIRED_AT_ONCE)
+        return None if next_ms < 0 else next_ms / 1000
 
     async def retry(self, job_id: str, tenant: str = DEFAULT_TENANT) -> Record | None:
         """Queue a tenant's job again that ended without success; any other stays as it is."""
@@ -247,6 +261,7 @@ def _admitted(job: Submission, answer: bytes | int, now: int, places: Iterator[i
             batch_key=job.batch_key,
             created_ms=now,
             queue_position=next(places),
+            expires_ms=now + job.cancel_after_ms if job.cancel_after_ms else None,
             tenant=job.tenant,
         )
     return Admitted(job.id, replayed=False, record=record)

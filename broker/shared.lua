@@ -2,7 +2,7 @@
 local TAG = KEYS[1] .. ':'
 local GROUP, BACK = 'workers', 'back'
 local READY, WAITING, COUNTS, LEASES = TAG .. 'ready', TAG .. 'waiting', TAG .. 'counts', TAG .. 'leases'
-local TRIMMING = TAG .. 'trimming'
+local TRIMMING, DEADLINES = TAG .. 'trimming', TAG .. 'deadlines'
 local LEASE_HEADER = 3 -- fields of a lease that are not jobs
 local DEFAULT_TENANT = 'default' -- as in mercer/tenants.py: whose what has no field `tenant` is
 
@@ -32,6 +32,12 @@ local function publish(channel, ids)
   if channel == 'ended' then
     for file in pairs(moved_files) do redis.call('PUBLISH', TAG .. 'moved', 'file:' .. file) end
   end
+end
+
+-- By when a job must have ended, and how long that was from the beginning.
+local function set_deadline(id, after_ms, expires)
+  redis.call('HSET', job_key(id), 'after', after_ms, 'expires', expires)
+  redis.call('ZADD', DEADLINES, expires, id)
 end
 
 -- The batch file that still counts a job, or nothing; and the job's tenant.
@@ -186,7 +192,7 @@ local function put_back(id, batch, entry)
 end
 
 local function end_job(id, now, ttl_s, state, ...)
-  if state == 'dead' then redis.call('HINCRBY', COUNTS, 'dead', 1) end
+  if state == 'dead' or state == 'expired' then redis.call('HINCRBY', COUNTS, state, 1) end
   local file, tenant = file_of(id)
   if file then
     list_ended(file, id, now, ttl_s, state)
@@ -206,19 +212,19 @@ local function leave_lease(lease, ids)
   end
 end
 
--- A waiting job ends at once, a running one is stopped by its worker, an ended one stays as it is.
-local function cancel_job(id, ttl_s)
+-- A waiting job ends at once, a running one is stopped by its worker, an ended one stays as it is. Whether it ended now.
+local function stop_job(id, ttl_s, ending)
   local job = redis.call('HMGET', job_key(id), 'state', 'batch', 'entry', 'lease', 'stop')
   local state, batch, entry, lease = job[1], job[2], job[3], job[4]
   if state == 'queued' then
-    end_job(id, now_ms(), ttl_s, 'cancelled')
+    end_job(id, now_ms(), ttl_s, ending)
     redis.call('XACK', queue_key(batch), GROUP, entry)
     redis.call('XDEL', queue_key(batch), entry)
     take_waiting(batch, 1)
     if redis.call('XLEN', queue_key(batch)) == 0 then redis.call('DEL', queue_key(batch)) end
-    publish('ended', {id})
+    return true
   elseif state == 'running' and not job[5] then
-    redis.call('HSET', job_key(id), 'stop', 1)
+    redis.call('HSET', job_key(id), 'stop', ending)
     local stop = redis.call('HGET', lease_key(lease), '@stop')
     redis.call('HSET', lease_key(lease), '@stop', stop == '' and id or stop .. ' ' .. id)
   end
@@ -244,7 +250,7 @@ local function read_record(id, tenant)
   local key = job_key(id)
   if not owns(tenant, key) then key = job_key('') end
   local record = redis.call('HMGET', key, 'state', 'kind', 'batch', 'tries', 'worker', 'device', 'progress',
-    'made', 'began', 'ended', 'ran', 'result', 'error', 'seq', 'tenant')
+    'made', 'began', 'ended', 'ran', 'result', 'error', 'seq', 'tenant', 'expires')
   record[#record + 1] = id
   return record
 end

@@ -8,8 +8,9 @@ local back, ended = {}, {}
 
 local function take_back(id, batch, entry)
   local deaths = redis.call('HINCRBY', job_key(id), 'deaths', 1)
-  if redis.call('HGET', job_key(id), 'stop') then
-    end_job(id, now, ARGV[2], 'cancelled')
+  local stop = redis.call('HGET', job_key(id), 'stop')
+  if stop then
+    end_job(id, now, ARGV[2], stop)
   elseif deaths >= tonumber(ARGV[1]) then
     end_job(id, now, ARGV[2], 'dead', 'error', ARGV[3])
   else

@@ -119,7 +119,8 @@ class WorkerBroker:
         """
         lease = uuid.uuid4().hex
         deadline = time.monotonic() + block_ms / 1000
-        arguments = (lease, worker, device, max_jobs, max_bytes, max_flops, self._lease_ms, self._linger_ms)
+        times = (self._lease_ms, self._linger_ms, self._result_ttl_s)
+        arguments = (lease, worker, device, max_jobs, max_bytes, max_flops, *times)
         lingered_s = 0.0
         while True:
             answer = self._run("claim", *arguments)

@@ -18,7 +18,7 @@ from mercer.handles import AsyncJobHandle
 from mercer.jobs import Dataset, Job, State
 from mercer.progress import Progress
 from mercer.specs import Spec
-from mercer.submitting import RUN_HOLD_S, submit, submit_many, upload_dataset
+from mercer.submitting import RUN_HOLD_S, Options, submit, submit_many, upload_dataset
 from mercer.transport import AsyncTransport, service_url
 from mercer.uploads import source
 from mercer.waiting import fetch_job, list_jobs
@@ -50,20 +50,30 @@ class AsyncClient:
         """See Client.close."""
         await self._transport.close()
 
-    async def submit(self, spec: Spec, *, idempotency_key: str | None = None) -> AsyncJobHandle:
+    async def submit(
+        self, spec: Spec, *, idempotency_key: str | None = None, cancel_after: str | None = None
+    ) -> AsyncJobHandle:
         """See Client.submit."""
-        return self._handle(await self._transport.run(submit(spec, idempotency_key)))
+        return self._handle(await self._transport.run(submit(spec, idempotency_key, Options(cancel_after))))
 
-    async def submit_many(self, specs: Iterable[Spec], *, idempotency_key: str | None = None) -> list[AsyncJobHandle]:
+    async def submit_many(
+        self, specs: Iterable[Spec], *, idempotency_key: str | None = None, cancel_after: str | None = None
+    ) -> list[AsyncJobHandle]:
         """See Client.submit_many."""
-        return [self._handle(job) for job in await self._transport.run(submit_many(specs, idempotency_key))]
+        jobs = await self._transport.run(submit_many(specs, idempotency_key, Options(cancel_after)))
+        return [self._handle(job) for job in jobs]
 
     async def batch(
-        self, jobs: str | os.PathLike[str] | Pairs, *, idempotency_key: str | None = None
+        self,
+        jobs: str | os.PathLike[str] | Pairs,
+        *,
+        idempotency_key: str | None = None,
+        cancel_after: str | None = None,
     ) -> AsyncBatchHandle:
         """See Client.batch."""
         given = Path(jobs) if isinstance(jobs, str | os.PathLike) else jobs
-        return AsyncBatchHandle(self._transport, await self._transport.run(submit_batch(given, idempotency_key)))
+        flow = submit_batch(given, idempotency_key, Options(cancel_after))
+        return AsyncBatchHandle(self._transport, await self._transport.run(flow))
 
     async def find_batch(self, batch_id: str) -> AsyncBatchHandle:
         """See Client.find_batch."""

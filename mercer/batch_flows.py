@@ -20,7 +20,7 @@ from mercer.errors import WaitTimeout
 from mercer.retries import RESTART_PATIENCE_S, exchange
 from mercer.specs import Spec
 from mercer.steps import Flow, Request
-from mercer.submitting import Uploaded, body_of, held_specs, upload_arrays
+from mercer.submitting import PLAIN, Options, Uploaded, body_of, held_specs, upload_arrays
 from mercer.waiting import HOLD_S, WATCHED_HOLD_S, Fetched, fetch_array, fetch_small
 
 CHECK_HOLD_S = 120.0
@@ -63,21 +63,21 @@ def write_lines(pairs: Pairs, file: IO[bytes]) -> Flow[None]:
         names.clear()
 
 
-def submit_batch(jobs: Path | Pairs, key: str | None) -> Flow[Batch]:
+def submit_batch(jobs: Path | Pairs, key: str | None, options: Options = PLAIN) -> Flow[Batch]:
     """Submit a file, or what an iterable gives.
 
     Raises:
         InvalidSpec: pointers begin with the number of the line from 1, such as /lines/3/spec/kernel.
     """
     if isinstance(jobs, Path):
-        return (yield from _post(jobs, key))
+        return (yield from _post(jobs, key, options))
     with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
         yield from write_lines(jobs, file)
         file.flush()
-        return (yield from _post(Path(file.name), key))
+        return (yield from _post(Path(file.name), key, options))
 
 
-def _post(path: Path, key: str | None) -> Flow[Batch]:
+def _post(path: Path, key: str | None, options: Options) -> Flow[Batch]:
     def chunks() -> Iterator[bytes]:
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
@@ -87,6 +87,7 @@ def _post(path: Path, key: str | None) -> Flow[Batch]:
         "Content-Type": MEDIA_TYPE,
         "Content-Length": str(path.stat().st_size),
         "Idempotency-Key": key or str(uuid.uuid4()),
+        **options.headers(),
     }
     request = Request("POST", "/v1/batches", headers=headers, body=chunks, held_s=CHECK_HOLD_S)
     return Batch.model_validate_json((yield from exchange(request)).body)

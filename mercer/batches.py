@@ -59,6 +59,8 @@ class Batch(_Wire):
     counts: Counts
     created_at: datetime
     finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    """When its jobs are stopped that have not ended; absent, never."""
 
     @property
     def done(self) -> bool:

@@ -115,7 +115,12 @@ def _add_gram(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) 
     gram.add_argument("--columns", help="by name or index from 0, such as a,b or 0,3")
     gram.add_argument("--rows", help="of the data, such as 0:100, 0:100:2 or 4,7,9")
     _add_outputs(gram)
+    _add_options(gram)
     gram.set_defaults(command=commands.gram)
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--cancel-after", metavar="TIME", help="stop what has not ended then: such as 30s, 10m or 2h")
 
 
 def _add_outputs(command: argparse.ArgumentParser, *, required: bool = False) -> None:
@@ -147,6 +152,7 @@ def _add_batch(commands_of: argparse._SubParsersAction[argparse.ArgumentParser])
     run = actions.add_parser("run", parents=[_common("print the record")], help="run a file; again, it goes on")
     run.add_argument("file", type=Path, help='lines of {"custom_id": ..., "spec": {...}}')
     run.add_argument("-o", "--output", type=Path, required=True, help="folder for an .npy a job, and errors.jsonl")
+    _add_options(run)
     run.set_defaults(command=batch_commands.run)
     listing = actions.add_parser("list", parents=[_common("print the records")], help="the newest first")
     listing.add_argument("--limit", type=int, default=20)

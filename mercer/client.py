@@ -18,7 +18,7 @@ from mercer.handles import JobHandle
 from mercer.jobs import Dataset, Job, State
 from mercer.progress import Progress
 from mercer.specs import Spec
-from mercer.submitting import RUN_HOLD_S, submit, submit_many, upload_dataset
+from mercer.submitting import RUN_HOLD_S, Options, submit, submit_many, upload_dataset
 from mercer.transport import SyncTransport, service_url
 from mercer.uploads import source
 from mercer.waiting import fetch_job, list_jobs
@@ -56,19 +56,22 @@ class Client:
         """Close the connections; jobs go on."""
         self._transport.close()
 
-    def submit(self, spec: Spec, *, idempotency_key: str | None = None) -> JobHandle:
+    def submit(self, spec: Spec, *, idempotency_key: str | None = None, cancel_after: str | None = None) -> JobHandle:
         """Queue a job; arrays of more than 1,000 numbers are uploaded first, unless the service has them.
 
         Args:
             spec: Such as mercer.Gram(...).
             idempotency_key: With the same key and spec, the same job is returned, for as long as keys are kept.
+            cancel_after: Such as "30s", "10m" or "2h": a job that has not ended then is stopped.
 
         Raises:
             InvalidSpec: with the fields at fault; see mercer.errors for what else.
         """
-        return self._handle(self._transport.run(submit(spec, idempotency_key)))
+        return self._handle(self._transport.run(submit(spec, idempotency_key, Options(cancel_after))))
 
-    def submit_many(self, specs: Iterable[Spec], *, idempotency_key: str | None = None) -> list[JobHandle]:
+    def submit_many(
+        self, specs: Iterable[Spec], *, idempotency_key: str | None = None, cancel_after: str | None = None
+    ) -> list[JobHandle]:
         """Queue many jobs in few requests, each distinct array uploaded once; collect them with `as_completed`.
 
         The specs may come from a generator. An array that several share must not be changed meanwhile.
@@ -76,21 +79,30 @@ class Client:
         Raises:
             InvalidSpec: pointers begin with the number of the spec, such as /jobs/3/kernel.
         """
-        return [self._handle(job) for job in self._transport.run(submit_many(specs, idempotency_key))]
+        jobs = self._transport.run(submit_many(specs, idempotency_key, Options(cancel_after)))
+        return [self._handle(job) for job in jobs]
 
-    def batch(self, jobs: str | os.PathLike[str] | Pairs, *, idempotency_key: str | None = None) -> BatchHandle:
+    def batch(
+        self,
+        jobs: str | os.PathLike[str] | Pairs,
+        *,
+        idempotency_key: str | None = None,
+        cancel_after: str | None = None,
+    ) -> BatchHandle:
         """Submit up to 50,000 jobs as one batch, checked whole before the first is queued.
 
         Args:
             jobs: A file of lines {"custom_id": ..., "spec": {...}}, or (custom_id, spec) pairs; arrays of more than
                 1,000 numbers in these, and many small ones stacked, are uploaded first.
             idempotency_key: With the same key and jobs, the same batch is returned, for as long as keys are kept.
+            cancel_after: Such as "30s", "10m" or "2h": jobs that have not ended then are stopped.
 
         Raises:
             InvalidSpec: pointers begin with the number of the line from 1, such as /lines/17/spec/kernel.
         """
         given = Path(jobs) if isinstance(jobs, str | os.PathLike) else jobs
-        return BatchHandle(self._transport, self._transport.run(submit_batch(given, idempotency_key)))
+        flow = submit_batch(given, idempotency_key, Options(cancel_after))
+        return BatchHandle(self._transport, self._transport.run(flow))
 
     def find_batch(self, batch_id: str) -> BatchHandle:
         """The handle of a batch that was submitted before.

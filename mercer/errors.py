@@ -238,7 +238,7 @@ class JobCancelled(JobFailed):
 
 
 class JobExpired(JobFailed):
-    """The job was not started before its deadline."""
+    """The deadline that came with the job passed before it had finished."""
 
     code = "job-expired"
     title = "The job expired"

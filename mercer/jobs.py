@@ -80,6 +80,8 @@ class Job(_Wire):
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    """When it is stopped if it has not ended; absent, never."""
     timings: Timings | None = None
     result: Result | None = None
     """Only when succeeded."""

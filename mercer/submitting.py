@@ -37,6 +37,20 @@ RUN_HOLD_S = 2
 
 JSON_HEADERS = {"Content-Type": "application/json"}
 
+
+class Options(NamedTuple):
+    """How a submission is to be treated, whatever it computes."""
+
+    cancel_after: str | None = None
+    """Such as 30s, 10m or 2h."""
+
+    def headers(self) -> dict[str, str]:
+        """For the request that submits."""
+        return {"Cancel-After": self.cancel_after} if self.cancel_after else {}
+
+
+PLAIN = Options()
+
 ArrayKey: TypeAlias = tuple[Any, ...]
 Uploaded: TypeAlias = dict[ArrayKey, tuple[np.ndarray[Any, Any], DatasetReference]]
 """By where the array lies in memory; the array is kept, so that nothing else can come to lie there."""
@@ -86,12 +100,12 @@ def _put(digest: str, source: Source, body: bytes | Chunks) -> Request:
     return Request("PUT", f"/v1/datasets/{digest}", headers=headers, body=body)
 
 
-def submit(spec: Spec, key: str | None, *, hold_s: int = 0) -> Flow[Job]:
+def submit(spec: Spec, key: str | None, options: Options = PLAIN, *, hold_s: int = 0) -> Flow[Job]:
     """Admit one job; with `hold_s` the reply comes when it has finished, or after so long."""
     uploaded: Uploaded = {}
     outgoing = outgoing_of(spec)
     yield from upload_arrays([outgoing], uploaded)
-    headers = {**JSON_HEADERS, "Idempotency-Key": key or str(uuid.uuid4())}
+    headers = {**JSON_HEADERS, "Idempotency-Key": key or str(uuid.uuid4()), **options.headers()}
     if hold_s:
         headers["Prefer"] = f"wait={hold_s}"
     body = body_of(outgoing, uploaded)
@@ -99,7 +113,7 @@ def submit(spec: Spec, key: str | None, *, hold_s: int = 0) -> Flow[Job]:
     return Job.model_validate_json(reply.body)
 
 
-def submit_many(specs: Iterable[Spec], key: str | None) -> Flow[list[Job]]:
+def submit_many(specs: Iterable[Spec], key: str | None, options: Options = PLAIN) -> Flow[list[Job]]:
     """Admit many jobs in few requests. Once some are admitted, a service that is away or full is waited for.
 
     Raises:
@@ -111,7 +125,7 @@ def submit_many(specs: Iterable[Spec], key: str | None) -> Flow[list[Job]]:
     for held in held_specs(specs):
         yield from upload_arrays(held, uploaded)
         for body in bodies([body_of(outgoing, uploaded) for outgoing in held]):
-            headers = {**JSON_HEADERS, "Idempotency-Key": f"{key}:{len(jobs)}"}
+            headers = {**JSON_HEADERS, "Idempotency-Key": f"{key}:{len(jobs)}", **options.headers()}
             request = Request("POST", "/v1/jobs", headers=headers, body=body)
             try:
                 reply = yield from exchange(request, patience_s=RESTART_PATIENCE_S if jobs else 0.0)

@@ -77,7 +77,7 @@ class Admission:
         self._settings = settings
         self._tenant = tenant
 
-    def submissions(self, parsed: Parsed, idempotency_key: str | None) -> list[Submission]:
+    def submissions(self, parsed: Parsed, idempotency_key: str | None, cancel_after_ms: int = 0) -> list[Submission]:
         """What to queue, in order.
 
         Raises:
@@ -85,19 +85,19 @@ class Admission:
             CostExceeded: more than a job may take.
         """
         if not parsed.bulk:
-            return [self.submission(parsed.specs[0], idempotency_key)]
+            return [self.submission(parsed.specs[0], idempotency_key, cancel_after_ms)]
         made = []
         known = lru_cache(maxsize=MAX_JOBS)(self._known)  # many share a data set
         remembering = Admission(known, self._settings, self._tenant)
         for index, spec in enumerate(parsed.specs):
             key = None if idempotency_key is None else f"{idempotency_key}/{index}"
             try:
-                made.append(remembering.submission(spec, key))
+                made.append(remembering.submission(spec, key, cancel_after_ms))
             except MercerError as error:
                 raise below(f"/jobs/{index}", error) from None
         return made
 
-    def submission(self, spec: Spec, key: str | None) -> Submission:
+    def submission(self, spec: Spec, key: str | None, cancel_after_ms: int = 0) -> Submission:
         """What to queue for one spec.
 
         Raises:
@@ -120,6 +120,7 @@ class Admission:
             bytes=cost.bytes_in + cost.peak_bytes,
             idempotency_key=key,
             tenant=self._tenant,
+            cancel_after_ms=cancel_after_ms,
         )
 
     def _info(self, field: str, reference: ArrayReference, minimum: bool) -> ArrayInfo:

@@ -22,6 +22,7 @@ from service.metrics import MeasureRequests, Metrics
 from service.parts import Parts
 from service.settings import Settings
 from service.tracing import TraceRequests
+from service.upkeep import Upkeep
 from store.batches import BatchFiles
 from store.datasets import Datasets
 from store.results import Results
@@ -60,7 +61,8 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.parts.admitter.wake()  # for what a process that died left behind
-        yield
+        async with Upkeep(broker):
+            yield
         app.state.parts.draining.start()
         await app.state.parts.admitter.close()
         await broker.close()

@@ -19,8 +19,9 @@ def batch_of(record: FileRecord) -> Batch:
         id=record.id,
         status=status_of(record),
         counts=Counts(total=record.total, **{state.value: number for state, number in record.counts.items()}),
-        created_at=_time(record.created_ms),
-        finished_at=_time(record.finished_ms) if record.finished_ms else None,
+        created_at=datetime.fromtimestamp(record.created_ms / 1000, UTC),
+        finished_at=_time(record.finished_ms),
+        expires_at=_time(record.expires_ms),
     )
 
 
@@ -52,5 +53,5 @@ def line_json(entry: Entry, record: Record | None) -> bytes:
     return pydantic_core.to_json({name: value for name, value in line.items() if value is not None}) + b"\n"
 
 
-def _time(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
+def _time(ms: int | None) -> datetime | None:
+    return datetime.fromtimestamp(ms / 1000, UTC) if ms else None

@@ -22,7 +22,7 @@ from service.batch_lines import Lines
 from service.batch_records import batch_json, batch_of, line_json
 from service.bodies import pieces
 from service.documented import header, problems, reference
-from service.headers import MAX_WAIT_S, idempotency_key
+from service.headers import MAX_WAIT_S, cancel_after, idempotency_key
 from service.parts import Parts, PartsDep
 from service.principals import Principal, PrincipalDep
 from store.disk import Appender
@@ -42,7 +42,12 @@ SUBMISSION: dict[str, Any] = {
         "description": f"At most {MAX_LINES:,} lines and {MAX_BYTES:,} bytes; each line as the schema says.",
         "content": {media_type: {"schema": reference("Line")} for media_type in MEDIA_TYPES},
     },
-    "parameters": [header("Idempotency-Key", "The same key and the same file give the same batch again.")],
+    "parameters": [
+        header("Idempotency-Key", "The same key and the same file give the same batch again."),
+        header(
+            "Cancel-After", "After so long, from 1s to 24h, such as 30s or 10m, jobs that have not ended are stopped."
+        ),
+    ],
 }
 LINES: dict[int | str, dict[str, Any]] = {
     200: {
@@ -79,6 +84,7 @@ Wait = Annotated[
 async def submit(request: Request, parts: PartsDep, principal: PrincipalDep) -> Response:
     """Queue many jobs, a line each, when all of them are valid."""
     key = idempotency_key(request.headers.get("idempotency-key"))
+    cancel_after_ms = cancel_after(request.headers.get("cancel-after"))
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if content_type not in MEDIA_TYPES:
         raise UnsupportedFormat(f"expected Content-Type {' or '.join(MEDIA_TYPES)}, got {content_type[:80] or 'none'}")
@@ -86,7 +92,7 @@ async def submit(request: Request, parts: PartsDep, principal: PrincipalDep) -> 
         fingerprint = await _receive(request, received)
         tenant = principal.tenant
         earlier = None if key is None else await parts.broker.files.known(key, fingerprint, tenant)
-        batch = earlier or await _accept(parts, tenant, received, fingerprint, key)
+        batch = earlier or await _accept(parts, tenant, received, fingerprint, key, cancel_after_ms)
     parts.admitter.wake()
     headers = {"location": f"/v1/batches/{batch}"} | ({"idempotent-replayed": "true"} if earlier else {})
     return _json(batch_json(await known(parts, principal, batch)), 202, headers)
@@ -110,7 +116,9 @@ async def _receive(request: Request, received: Appender) -> str:
     return sha256.hexdigest()
 
 
-async def _accept(parts: Parts, tenant: str, received: Appender, fingerprint: str, key: str | None) -> str:
+async def _accept(
+    parts: Parts, tenant: str, received: Appender, fingerprint: str, key: str | None, cancel_after_ms: int
+) -> str:
     """Check every line, make them durable, and only then begin the batch."""
     batch = token_hex(16)
     received.file.seek(0)
@@ -124,7 +132,9 @@ async def _accept(parts: Parts, tenant: str, received: Appender, fingerprint: st
             raise TooLarge(f"expected at most as many lines as may wait in the queue, {limit:,}, got {lines.total:,}")
         await run_in_threadpool(kept.commit)
     try:
-        begun = await parts.broker.files.open(batch, lines.total, fingerprint, key, tenant)
+        begun = await parts.broker.files.open(
+            batch, lines.total, fingerprint, key, tenant, cancel_after_ms=cancel_after_ms
+        )
     except (IdempotencyConflict, QueueFull):
         await run_in_threadpool(parts.batches.delete, batch)
         raise

@@ -1,4 +1,4 @@
-"""What request headers ask for: Prefer (RFC 7240), Accept, If-None-Match and Range (RFC 9110). All pure."""
+"""What request headers ask for: Prefer (RFC 7240), Accept, If-None-Match and Range (RFC 9110), deadlines. All pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ MAX_WAIT_S = 30
 
 _WAIT = re.compile(r"\s*wait\s*=\s*\"?(\d{1,6})\"?\s*", re.IGNORECASE)
 _RANGE = re.compile(r"bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.IGNORECASE)
+_SPAN = re.compile(r"(\d{1,6})(s|m|h)")
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+MIN_SPAN_S, MAX_SPAN_S = 1, 86_400
+"""Of a deadline: whoever looks after them does so twice a second, and records live for a day."""
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3_600}
 
 
 class Preference(NamedTuple):
@@ -48,6 +55,21 @@ def idempotency_key(value: str | None) -> str | None:
             f"expected an Idempotency-Key of 1 to 255 printable ASCII characters without spaces, got {len(value)}"
         )
     return value
+
+
+def cancel_after(value: str | None) -> int:
+    """The Cancel-After header in milliseconds; 0 without it.
+
+    Raises:
+        InvalidRequest: it is no such span of time.
+    """
+    if value is None:
+        return 0
+    match = _SPAN.fullmatch(value)
+    seconds = int(match[1]) * _UNITS_S[match[2]] if match else 0
+    if not MIN_SPAN_S <= seconds <= MAX_SPAN_S:
+        raise InvalidRequest("expected a Cancel-After from 1s to 24h, such as 30s, 10m or 2h")
+    return 1000 * seconds
 
 
 def choose(accept: str | None, offers: tuple[str, ...]) -> str:

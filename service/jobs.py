@@ -19,7 +19,7 @@ from service.admission import MAX_JOBS, Admission, is_bulk, parse, reads_store
 from service.bodies import MAX_BULK_BYTES, MAX_JSON_BYTES, read_json, read_model
 from service.documented import body_of, content, header, problems
 from service.field_errors import MAX_ERRORS
-from service.headers import MAX_WAIT_S, Preference, idempotency_key, preference
+from service.headers import MAX_WAIT_S, Preference, cancel_after, idempotency_key, preference
 from service.parts import Parts, PartsDep
 from service.principals import Principal, PrincipalDep, principal_of
 from service.records import RETRY_AFTER_S, done, job_json, jobs_json
@@ -44,6 +44,9 @@ SUBMISSION: dict[str, Any] = body_of("Submission", EXAMPLES) | {
     "parameters": [
         header("Prefer", f"wait=N holds the answer for up to N seconds (at most {MAX_WAIT_S}) until the job is done."),
         header("Idempotency-Key", "The same key and the same jobs give the same jobs again; other jobs are refused."),
+        header(
+            "Cancel-After", "After so long, from 1s to 24h, such as 30s or 10m, a job that has not ended is stopped."
+        ),
     ]
 }
 
@@ -85,11 +88,12 @@ async def submit(request: Request) -> Response:
     principal = principal_of(request)
     key = idempotency_key(request.headers.get("idempotency-key"))
     preferred = preference(request.headers.get("prefer"))
+    cancel_after_ms = cancel_after(request.headers.get("cancel-after"))
     body = await read_json(request, MAX_BULK_BYTES)
     bulk = is_bulk(body)
     if not bulk and len(body) > MAX_JSON_BYTES:
         raise TooLarge(f"expected a spec of at most {MAX_JSON_BYTES} bytes, got {len(body)}; upload its arrays")
-    submissions = await _submissions(parts.admission_of(principal.tenant), body, key)
+    submissions = await _submissions(parts.admission_of(principal.tenant), body, key, cancel_after_ms)
     admitted = await parts.door.admit(submissions)
     parts.metrics.count([one.kind for one in submissions], sum(one.replayed for one in admitted))
     if bulk:
@@ -97,14 +101,14 @@ async def submit(request: Request) -> Response:
     return await _submitted(parts, principal, admitted[0], preferred)
 
 
-async def _submissions(admission: Admission, body: bytes, key: str | None) -> list[Submission]:
+async def _submissions(admission: Admission, body: bytes, key: str | None, cancel_after_ms: int) -> list[Submission]:
     """Parse and check; in a thread when it is long or reads the store."""
     if len(body) > INLINE_BYTES:
-        return await run_in_threadpool(lambda: admission.submissions(parse(body), key))
+        return await run_in_threadpool(lambda: admission.submissions(parse(body), key, cancel_after_ms))
     parsed = parse(body)
     if reads_store(parsed.specs):
-        return await run_in_threadpool(admission.submissions, parsed, key)
-    return admission.submissions(parsed, key)
+        return await run_in_threadpool(admission.submissions, parsed, key, cancel_after_ms)
+    return admission.submissions(parsed, key, cancel_after_ms)
 
 
 async def _queued(parts: Parts, principal: Principal, admitted: list[Admitted]) -> list[Record]:

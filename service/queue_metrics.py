@@ -53,14 +53,16 @@ class QueueCollector(Collector):
         depth = GaugeMetricFamily("mercer_queue_depth_jobs", "Jobs that wait, and that workers hold.", labels=["state"])
         oldest = GaugeMetricFamily("mercer_queue_oldest_age_seconds", "For how long the oldest job has waited.")
         dead = CounterMetricFamily("mercer_jobs_dead", "Jobs given up because their workers died.")
+        expired = CounterMetricFamily("mercer_jobs_expired", "Jobs stopped at their deadline, running or not.")
         workers = GaugeMetricFamily("mercer_workers", "Workers that are alive.")
         if self.seen is not None:
             depth.add_metric(["queued"], self.seen.depth.queued)
             depth.add_metric(["running"], self.seen.depth.running)
             oldest.add_metric([], self.seen.depth.oldest_ms / 1000)
             dead.add_metric([], self.seen.depth.dead)
+            expired.add_metric([], self.seen.depth.expired)
             workers.add_metric([], self.seen.workers)
-        yield from (depth, oldest, dead, workers)
+        yield from (depth, oldest, dead, expired, workers)
 
     def _room(self) -> Iterator[Metric]:
         free = GaugeMetricFamily("mercer_store_free_bytes", "Free bytes of the disk under the store.")

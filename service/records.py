@@ -48,6 +48,7 @@ def job_document(record: Record) -> dict[str, Any]:
         "created_at": _time(record.created_ms),
         "started_at": _time(record.started_ms),
         "finished_at": _time(record.finished_ms),
+        "expires_at": _time(record.expires_ms),
         "timings": record.timings,
         "result": public_result(record),
         "error": None if record.error is None else pydantic_core.from_json(record.error),

@@ -51,9 +51,10 @@ class Queue(RuleBasedStateMachine):
         self.redis.close()
         self.loop.close()
 
-    @rule(batch=BATCHES, number=st.integers(1, 5), alone=st.booleans())
-    def admit(self, batch, number, alone):
+    @rule(batch=BATCHES, number=st.integers(1, 5), alone=st.booleans(), deadline=st.booleans())
+    def admit(self, batch, number, alone, deadline):
         made = {"kind": "gram", "spec": b"{}", "fingerprint": "f", "flops": 1, "bytes": 1, "alone": alone}
+        made["cancel_after_ms"] = 60_000 if deadline else 0
         jobs = [Submission(id=uuid.uuid4().hex, batch_key=batch, **made) for _ in range(number)]
         self.ask(self.service.admit(jobs))
         self.jobs += [job.id for job in jobs]
@@ -90,6 +91,16 @@ class Queue(RuleBasedStateMachine):
     def cancel(self, which):
         if self.jobs:
             self.ask(self.service.cancel(self.jobs[which % len(self.jobs)]))
+
+    @rule(which=pick)
+    def expire(self, which):
+        """Some deadline passes, that of a job which has ended too."""
+        if due := self.redis.zrange(f"{self.tag}:deadlines", 0, -1):
+            job = due[which % len(due)]
+            self.redis.zadd(f"{self.tag}:deadlines", {job: 1})
+            if job not in self.ended:
+                self.redis.hset(f"{self.tag}:job:{job}", "expires", 1)
+        self.ask(self.service.expire())
 
     @rule(which=pick)
     def retry(self, which):

@@ -81,6 +81,13 @@ async def test_what_the_service_knows_is_listed(client, gram):
     assert (await client.kernels())["kernels"]
 
 
+async def test_a_job_that_is_not_started_in_time_expires(client, gram, paused_worker):
+    with paused_worker():
+        job = await client.submit(gram(), cancel_after="1s")
+        with pytest.raises(errors.JobExpired):
+            await job.result()
+
+
 async def test_cancelling_the_waiting_leaves_the_job(client, gram, paused_worker):
     with paused_worker():
         job = await client.submit(gram())

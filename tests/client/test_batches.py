@@ -71,6 +71,14 @@ def test_a_cancelled_batch_keeps_what_is_finished(client, gram, paused_worker):
     assert record.counts.succeeded == len(list(batch.results()))
 
 
+def test_what_a_batch_has_not_done_by_its_deadline_expires(client, gram, paused_worker):
+    with paused_worker():
+        batch = client.batch([("a", gram()), ("b", gram())], cancel_after="1s")
+        record = batch.wait(10, progress=False)
+    assert (record.status, record.counts.expired) == (BatchStatus.COMPLETED_WITH_ERRORS, 2)
+    assert [line.error["title"] for line in batch.errors()] == ["The job expired"] * 2
+
+
 def test_the_reply_that_was_lost_is_asked_for_again_and_is_the_same_batch(faulty, gram, client):
     before = {one.id for one in client.batches()}
     lossy, _ = faulty("away", "lost")

@@ -44,6 +44,14 @@ def test_gram_builds_and_saves_a_matrix(shell, csv, tmp_path):
     np.testing.assert_allclose(np.load(output), gaussian(NUMBERS, 2.0), rtol=1e-12)
 
 
+@pytest.mark.parametrize(("time", "expected"), [("10m", 0), ("later", 2)])
+def test_gram_takes_a_deadline(shell, csv, time, expected):
+    words = ("--columns", "a,b", "--kernel", "linear()", "--json", "--cancel-after", time)
+    code, out, _ = shell("gram", csv, *words)
+    assert code == expected
+    assert code or "expires_at" in json.loads(out)
+
+
 def test_gram_without_an_output_prints_the_matrix(shell, csv):
     code, out, _ = shell("gram", csv, "--columns", "1", "--rows", "0:2", "--kernel", "linear()", "--dtype", "float32")
     assert code == 0

@@ -91,6 +91,23 @@ def test_a_cancelled_job_says_so(client, gram, paused_worker):
         job.result()
 
 
+def test_a_job_expires_on_time_though_no_worker_looks(client, gram, paused_worker):
+    with paused_worker():
+        job = client.submit(gram(), cancel_after="1s")
+        (several,) = client.submit_many([gram()], cancel_after="1s")
+        with pytest.raises(errors.JobExpired, match="before it was started"):
+            job.result(timeout_s=10)
+        assert several.wait(timeout_s=10).state == "expired"
+    for record in (job.record, several.record):
+        assert (record.expires_at - record.created_at).total_seconds() == 1
+        assert 0 <= (record.finished_at - record.expires_at).total_seconds() < 0.5
+
+
+def test_a_deadline_that_cannot_be_read_is_refused(client, gram):
+    with pytest.raises(errors.InvalidRequest, match="such as 30s, 10m or 2h"):
+        client.submit(gram(), cancel_after="soon")
+
+
 def test_a_cancelled_job_can_be_tried_again(client, gram, paused_worker):
     with paused_worker():
         job = client.submit(gram())

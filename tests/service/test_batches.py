@@ -218,6 +218,22 @@ async def test_lines_that_meet_the_bound_later_wait_and_are_cancelled_without_ev
         assert len({line["custom_id"] for line in await read(one, "errors")}) == 15
 
 
+async def test_lines_that_meet_the_bound_until_the_deadline_expire_without_ever_being_queued(
+    submit, look, read, broker, app, monkeypatch
+):
+    monkeypatch.setattr(service.admitting, "LINES_AT_ONCE", 10)
+    monkeypatch.setattr(service.admitting, "FULL_PAUSE_MS", 10)
+    with monkeypatch.context() as asleep:
+        asleep.setattr(app.state.parts.admitter, "wake", lambda: None)
+        batch = await submit(15, **{"cancel-after": "1s"})
+        assert "expires_at" in await look(batch)
+    await asyncio.sleep(1.0)
+    app.state.parts.admitter.wake()
+    assert (await look(batch, wait=10))["counts"]["expired"] == 15
+    assert {line["error"]["title"] for line in await read(batch, "errors")} == {"The job expired"}
+    assert await broker.depth() == (0, 0)
+
+
 @pytest.mark.parametrize("slice_", [1, 3, 500])
 async def test_a_service_that_ends_in_the_middle_of_the_admission_loses_nothing_and_admits_nothing_twice(
     slice_, submit, app, look, settings, broker, admitted, worker, read, monkeypatch

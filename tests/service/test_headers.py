@@ -1,7 +1,7 @@
 import pytest
 
-from mercer.errors import NotAcceptable
-from service.headers import RangeNotSatisfiable, byte_range, choose, matches, preference
+from mercer.errors import InvalidRequest, NotAcceptable
+from service.headers import RangeNotSatisfiable, byte_range, cancel_after, choose, matches, preference
 
 
 @pytest.mark.parametrize(
@@ -79,3 +79,18 @@ def test_a_range_is_read_as_rfc_9110_has_it(value, expected):
 def test_a_range_without_bytes_is_not_satisfiable(value):
     with pytest.raises(RangeNotSatisfiable):
         byte_range(value, 10)
+
+
+@pytest.mark.parametrize(
+    ("value", "milliseconds"), [(None, 0), ("1s", 1_000), ("30s", 30_000), ("10m", 600_000), ("24h", 86_400_000)]
+)
+def test_a_deadline_is_a_number_and_its_unit(value, milliseconds):
+    assert cancel_after(value) == milliseconds
+
+
+@pytest.mark.parametrize(
+    "value", ["", "30", "0s", "1.5s", "25h", "86401s", "-1s", "1d", "30 s", "9" * 30 + "s", "1h30m"]
+)
+def test_a_deadline_out_of_range_or_without_its_unit_is_refused(value):
+    with pytest.raises(InvalidRequest, match="1s to 24h, such as 30s"):
+        cancel_after(value)

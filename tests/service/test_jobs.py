@@ -1,5 +1,6 @@
 import asyncio
 import json
+from datetime import datetime
 
 import pytest
 
@@ -115,6 +116,20 @@ async def test_a_conflict_harms_no_other_submission_of_the_same_moment(client):
 async def test_a_key_that_is_no_token_is_refused(client, key):
     answer = await client.post("/v1/jobs", json=SPEC, headers={"idempotency-key": key})
     assert_problem(answer, 400, "invalid-request", detail="Idempotency-Key")
+
+
+async def test_a_deadline_is_shown_and_holds_for_each_of_several(client, broker):
+    headers = {"cancel-after": "10m"}
+    answers = [await client.post("/v1/jobs", json=body, headers=headers) for body in (SPEC, {"jobs": [SPEC, SPEC]})]
+    jobs = [answers[0].json(), *answers[1].json()["jobs"]]
+    for job in jobs:
+        made, expires = (datetime.fromisoformat(job[name]) for name in ("created_at", "expires_at"))
+        assert (expires - made).total_seconds() == 600
+        assert (await client.get(f"/v1/jobs/{job['id']}")).json() == job
+
+
+async def test_a_deadline_that_cannot_be_read_is_refused(client):
+    assert_problem(await client.post("/v1/jobs", json=SPEC, headers={"cancel-after": "1"}), 400, "invalid-request")
 
 
 async def test_several_jobs_are_admitted_together_in_order(client):

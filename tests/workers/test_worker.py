@@ -103,6 +103,18 @@ async def test_a_running_job_is_cancelled_between_its_tiles(queue, start_worker,
     assert record.progress < 1
 
 
+async def test_a_running_job_is_stopped_at_its_deadline(queue, start_worker, bench):
+    start_worker()
+    await finished(queue, await admit(queue, gram()))
+    (job_id,) = await admit(queue, long(bench.datasets, n=12_000), cancel_after_ms=300)
+    await running(queue, job_id)
+    while await queue.depth() != (0, 0):
+        await queue.expire()
+        await asyncio.sleep(0.05)
+    record = await queue.record(job_id)
+    assert (record.state, record.progress < 1, "while it ran" in record.error.decode()) == (State.EXPIRED, True, True)
+
+
 async def test_a_job_that_fails_says_why_and_its_mates_succeed(queue, start_worker):
     ids = await admit(queue, gram(2), unfit(), gram(4))
     start_worker()

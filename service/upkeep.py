@@ -1,0 +1,57 @@
+"""What the service does for the queue on time: stops the jobs whose deadlines have passed, though no worker looks.
+
+Every service process does it, so that it is done while one lives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from broker.service_broker import ServiceBroker
+from mercer.errors import Unavailable
+
+LOOK_S = 0.5
+"""How often to look for deadlines that came through another process: half of the shortest one."""
+
+log = logging.getLogger("mercer.service")
+
+
+class Upkeep:
+    """The task that does it, inside an `async with`.
+
+    Args:
+        broker: The queue.
+    """
+
+    def __init__(self, broker: ServiceBroker) -> None:
+        self._broker = broker
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="upkeep")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(await self._expire())
+
+    async def _expire(self) -> float:
+        """Stop what is due; for how long to rest then."""
+        try:
+            next_s = await self._broker.expire()
+        except Unavailable:
+            return LOOK_S
+        except Exception:
+            log.exception("deadlines were not looked after")
+            return LOOK_S
+        return LOOK_S if next_s is None else min(next_s, LOOK_S)
