@@ -46,12 +46,12 @@ class DatasetReference(BaseModel):
 
     dataset: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
     columns: Annotated[
-        Annotated[tuple[Index | str, ...], Field(min_length=1, max_length=10_000)] | None,
+        Annotated[tuple[Index | str, ...], Field(min_length=1, max_length=10_000, fail_fast=True)] | None,
         BeforeValidator(_from_sequence),
     ] = None
     """Names or indices from 0."""
     rows: Annotated[
-        Rows | Annotated[tuple[Index, ...], Field(min_length=1, max_length=100_000)] | None,
+        Rows | Annotated[tuple[Index, ...], Field(min_length=1, max_length=100_000, fail_fast=True)] | None,
         BeforeValidator(_from_sequence),
     ] = None
 

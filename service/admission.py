@@ -19,6 +19,7 @@ from mercer.points import ArrayReference, DatasetReference
 from mercer.specs import SPEC, Cost, JobSpec, Spec
 from mercer.tenants import DEFAULT_TENANT
 from service.field_errors import problem_of
+from service.long_bodies import LONG_BYTES, parse_many, parse_one
 from service.settings import Settings
 from store.selection import select
 
@@ -53,10 +54,14 @@ def parse(body: bytes) -> Parsed:
 
     Raises:
         InvalidRequest: no JSON.
-        InvalidSpec: naming every field at fault.
+        InvalidSpec: naming every field at fault, of a long document the first of them.
+        TooLarge: a long document holds more than any honest one.
     """
+    bulk = is_bulk(body)
     try:
-        if is_bulk(body):
+        if len(body) > LONG_BYTES:
+            return Parsed(parse_many(body, MAX_JOBS) if bulk else [parse_one(body)], bulk)
+        if bulk:
             return Parsed(list(Bulk.model_validate_json(body).jobs), True)
         return Parsed([SPEC.validate_json(body)], False)
     except ValidationError as error:

@@ -16,8 +16,8 @@ from mercer.batches import MAX_LINES
 from mercer.errors import FieldError, InvalidSpec, MercerError
 from mercer.specs import JobSpec
 from service.admission import Admission, below
-from service.bodies import MAX_JSON_BYTES
 from service.field_errors import problem_of
+from service.long_bodies import MAX_JSON_BYTES, check_document
 from store.objects import ObjectWriter
 
 MAX_ERRORS = 100
@@ -65,6 +65,8 @@ class Lines:
         good = []
         several = list(islice(self._numbered, LINES_AT_ONCE))
         for number, text in several:
+            if number > MAX_LINES:
+                raise InvalidSpec(f"expected at most {MAX_LINES:,} lines, empty ones included, got more")
             if text.strip():
                 good += self._checked(number, text)
         self._kept.write(b"".join(good))
@@ -85,8 +87,6 @@ class Lines:
 
     def _checked(self, number: int, text: bytes) -> list[bytes]:
         self.total += 1
-        if self.total > MAX_LINES:
-            raise InvalidSpec(f"expected at most {MAX_LINES:,} lines, got more")
         try:
             return [kept_line(*self._parsed(number, text))]
         except (ValidationError, MercerError) as error:
@@ -99,6 +99,7 @@ class Lines:
     def _parsed(self, number: int, text: bytes) -> tuple[str, Submission]:
         if len(text) > MAX_JSON_BYTES:
             raise InvalidSpec(f"expected a line of at most {MAX_JSON_BYTES} bytes, got more; upload its arrays")
+        check_document(text)
         line = Line.model_validate_json(text)
         if (earlier := self._seen.setdefault(line.custom_id, number)) != number:
             detail = f"expected a custom_id of its own, got that of line {earlier}"

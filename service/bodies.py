@@ -13,14 +13,9 @@ from starlette.types import Message
 
 from mercer.errors import InvalidRequest, TooLarge, UnsupportedFormat
 from service.field_errors import problem_of
+from service.long_bodies import check_document
 
 M = TypeVar("M", bound=BaseModel)
-
-MAX_JSON_BYTES = 2**20
-"""A single spec: its inline arrays have at most 1,000 numbers, so real ones stay below 100 kB."""
-
-MAX_BULK_BYTES = 2**24
-"""1,000 specs of 16 kB each."""
 
 READ_TIMEOUT_S = 30
 """Between two pieces of a body: a client that sends nothing for so long holds a connection for nothing."""
@@ -30,11 +25,13 @@ async def pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
     """The body as it arrives, never more than `limit` bytes.
 
     Raises:
+        UnsupportedFormat: it is compressed, and may become anything.
         TooLarge: before reading anything when Content-Length already says so.
         InvalidRequest: Content-Length is not a number.
         HTTPException: 408, the client stopped sending.
         ClientDisconnect: the client went away.
     """
+    _check_coding(request)
     declared = request.headers.get("content-length", "0")
     if not declared.isdecimal():
         raise InvalidRequest(f"expected a number as Content-Length, got {declared[:40]}")
@@ -54,6 +51,12 @@ async def pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
         if not message.get("more_body", False):
             return
         message = await _next(request)
+
+
+def _check_coding(request: Request) -> None:
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        raise UnsupportedFormat(f"expected no Content-Encoding, got {coding[:40]}")
 
 
 async def _next(request: Request) -> Message:
@@ -83,8 +86,10 @@ async def read_model(request: Request, model: type[M], limit: int) -> M:
     Raises:
         InvalidRequest: no JSON.
         InvalidSpec: naming every field at fault.
+        TooLarge: it is longer than `limit`, or holds more than any honest one.
     """
     body = await read_json(request, limit)
+    check_document(body)
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

@@ -55,6 +55,9 @@ EXPECTED = {
 POINTS = 'a list of rows or {"dataset": "sha256:..."}'
 """Pydantic names the object alone, because a union decided by the type of what it got."""
 
+MAX_STEP = 100
+"""Characters of one step of a pointer."""
+
 MAX_SENTENCE = 300
 """Characters of one detail: a validator may have put a long number into it."""
 
@@ -105,8 +108,8 @@ def field_errors(details: list[Any], document: Any) -> tuple[FieldError, ...]:
 
 
 def pointer(path: tuple[str | int, ...]) -> str:
-    """The RFC 6901 pointer."""
-    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    """The RFC 6901 pointer; of a key longer than any field's name, its beginning."""
+    return "".join("/" + str(step)[:MAX_STEP].replace("~", "~0").replace("/", "~1") for step in path)
 
 
 def _found(detail: Any, document: Any) -> _Found:

@@ -16,16 +16,14 @@ from mercer.errors import FieldError, NotRetryable, TooLarge, UnknownJob
 from mercer.jobs import Job, State, Worker
 from mercer.specs import KINDS
 from service.admission import MAX_JOBS, Admission, is_bulk, parse, reads_store
-from service.bodies import MAX_BULK_BYTES, MAX_JSON_BYTES, read_json, read_model
+from service.bodies import read_json, read_model
 from service.documented import body_of, content, header, problems
 from service.field_errors import MAX_ERRORS
 from service.headers import MAX_WAIT_S, Preference, cancel_after, idempotency_key, preference
+from service.long_bodies import LONG_BYTES, MAX_BULK_BYTES, MAX_JSON_BYTES
 from service.parts import Parts, PartsDep
 from service.principals import Principal, PrincipalDep, principal_of
 from service.records import RETRY_AFTER_S, done, job_json, jobs_json
-
-INLINE_BYTES = 2**16
-"""Larger bodies are parsed in a thread: this takes about 1 ms of the event loop."""
 
 RETRYABLE = frozenset({State.FAILED, State.CANCELLED, State.EXPIRED, State.DEAD})
 
@@ -72,7 +70,7 @@ class Ids(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    ids: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=MAX_JOBS)]
+    ids: Annotated[list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=MAX_JOBS, fail_fast=True)]
 
 
 class WaitFor(Ids):
@@ -103,7 +101,7 @@ async def submit(request: Request) -> Response:
 
 async def _submissions(admission: Admission, body: bytes, key: str | None, cancel_after_ms: int) -> list[Submission]:
     """Parse and check; in a thread when it is long or reads the store."""
-    if len(body) > INLINE_BYTES:
+    if len(body) > LONG_BYTES:
         return await run_in_threadpool(lambda: admission.submissions(parse(body), key, cancel_after_ms))
     parsed = parse(body)
     if reads_store(parsed.specs):

@@ -15,11 +15,12 @@ from broker.records import Record
 from mercer.arrays import to_npy
 from mercer.errors import FieldError, MercerError, NoResult, NotFinished
 from mercer.jobs import State
-from service.bodies import MAX_JSON_BYTES, read_model
+from service.bodies import read_model
 from service.byte_responses import NPY, not_modified, npy_file
 from service.documented import body_of, content, problems
 from service.headers import choose
 from service.jobs import Ids, known, known_all
+from service.long_bodies import MAX_JSON_BYTES
 from service.parts import Parts, PartsDep
 from service.principals import PrincipalDep, principal_of
 from service.records import StoredResult, done, stored_of

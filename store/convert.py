@@ -43,26 +43,29 @@ def convert(source: BinaryIO, format: str, max_bytes: int, max_columns: int, out
     Raises:
         Refused: it cannot be read, a number is missing, there is none, or there are too many.
     """
-    table = READERS[format](source)
-    _check_columns(table, max_columns)
+    table = READERS[format](source, max_columns)
+    _check_columns(table)
     max_rows = max_bytes // (8 * len(table.columns))
+    _check_rows(table.rows or 0, max_rows, max_bytes)
     rows = 0
     for batch in table.batches:
         _refuse_missing(batch, table.columns, rows)
         rows += batch.num_rows
-        if rows > max_rows:
-            detail = f"expected at most {max_bytes:,} bytes as float64, got more than {max_rows:,} rows"
-            raise Refused(detail, "too-large")
+        _check_rows(rows, max_rows, max_bytes)
         _write(batch, out)
     if rows == 0:
         raise Refused("expected at least one row, got none")
     return {"rows": rows, "columns": table.columns, "text_columns": table.text_columns}
 
 
-def _check_columns(table: Table, max_columns: int) -> None:
+def _check_rows(rows: int, max_rows: int, max_bytes: int) -> None:
+    if rows > max_rows:
+        detail = f"expected at most {max_bytes:,} bytes as float64, got more than {max_rows:,} rows"
+        raise Refused(detail, "too-large")
+
+
+def _check_columns(table: Table) -> None:
     names = [*table.columns, *table.text_columns]
-    if len(names) > max_columns:
-        raise Refused(f"expected at most {max_columns} columns, got {len(names)}")
     name, times = max(Counter(names).items(), key=itemgetter(1), default=("", 0))
     if times > 1:
         raise Refused(f"expected different column names, got {name[:40]!r} {times} times")

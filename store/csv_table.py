@@ -11,7 +11,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from store.table import Refused, Table, is_number
+from store.table import Refused, Table, check_width, is_number
 
 BLOCK_BYTES = 2**20
 """Read at once; what a column holds is decided on the first block."""
@@ -20,23 +20,23 @@ MAX_LINE_BYTES = 16 * 2**20
 csv.field_size_limit(MAX_LINE_BYTES)  # a line of numbers is one field to every delimiter but its own
 
 
-def open_csv(source: BinaryIO) -> Table:
+def open_csv(source: BinaryIO, max_columns: int) -> Table:
     """A CSV file with comma, semicolon or tab between its values, with or without a header row.
 
     Raises:
-        Refused: it is empty, not UTF-8, or its rows differ in length.
+        Refused: it is empty, too wide, not UTF-8, or its rows differ in length.
     """
-    file = _CsvFile(source)
+    file = _CsvFile(source, max_columns)
     types = file.types()
     numeric = [index for index, type in enumerate(types) if is_number(type)]
     text = [index for index, type in enumerate(types) if not is_number(type)]
     booleans = {index for index in numeric if pa.types.is_boolean(types[index])}
     batches = file.batches(numeric, booleans)
-    return Table([file.names[i] for i in numeric], [file.names[i] for i in text], batches)
+    return Table([file.names[i] for i in numeric], [file.names[i] for i in text], None, batches)
 
 
 class _CsvFile:
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: BinaryIO, max_columns: int) -> None:
         self._source = source
         line = _first_row(source)
         try:
@@ -47,6 +47,7 @@ class _CsvFile:
             raise Refused("expected a header row or numbers in the first line, got nothing")
         self._delimiter = max(",;\t", key=lambda delimiter: len(_split(text, delimiter)))
         first = _split(text, self._delimiter)
+        check_width(len(first), max_columns)
         self._has_header = not all(_is_float(value) or not value for value in first)
         named = first if self._has_header else [""] * len(first)
         self.names = [name.strip() or f"c{index}" for index, name in enumerate(named)]

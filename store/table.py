@@ -30,7 +30,19 @@ class Table(NamedTuple):
 
     columns: list[str]
     text_columns: list[str]
+    rows: int | None
+    """As the file claims; None when it does not say."""
     batches: Iterator[pa.RecordBatch]
+
+
+def check_width(columns: int, max_columns: int) -> None:
+    """Refuse a table that is too wide, before anything of its width is made.
+
+    Raises:
+        Refused: it is.
+    """
+    if columns > max_columns:
+        raise Refused(f"expected at most {max_columns} columns, got {columns}")
 
 
 def is_number(type: pa.DataType) -> bool:

@@ -36,6 +36,9 @@ MAX_DEPTH = 32
 MAX_DIMENSION = 2**31 - 1
 """An index of a column, which the device keeps in 32 bits."""
 
+MAX_DIMENSIONS = 10_000
+"""Columns that one family reads by their indices."""
+
 Positive = Annotated[float, Field(gt=0)]
 NonNegative = Annotated[float, Field(ge=0)]
 
@@ -81,7 +84,7 @@ PerDimension = Annotated[
 
 Dimensions = Annotated[
     tuple[Annotated[int, Field(ge=0, le=MAX_DIMENSION)], ...],
-    Field(min_length=1),
+    Field(min_length=1, max_length=MAX_DIMENSIONS, fail_fast=True),
     BeforeValidator(lambda value: tuple(value) if isinstance(value := _plain(value), list | range) else value),
 ]
 
@@ -105,9 +108,11 @@ class KernelFunction(BaseModel):
     """NumPy leaves `array * kernel` to this class, which refuses it, instead of making an array of kernel functions."""
 
     @model_validator(mode="after")
-    def _shallow(self) -> Self:
+    def _bounded(self) -> Self:
         if (depth := self.depth()) > MAX_DEPTH:
             raise ValueError(f"expected kernel functions at most {MAX_DEPTH} deep inside each other, got {depth}")
+        if (leaves := sum(1 for _ in self.leaves())) > MAX_LEAVES:
+            raise ValueError(f"expected a kernel of at most {MAX_LEAVES} families, got {leaves}")
         return self
 
     def parts(self) -> tuple[tuple[str, KernelFunction], ...]:

@@ -8,7 +8,6 @@ from pydantic import model_validator
 from mercer.arrays import ArrayInfo, DType
 from mercer.errors import FieldError, InvalidSpec
 from mercer.kernels import Family, Kernel
-from mercer.kernels.expression import MAX_LEAVES
 from mercer.points import ArrayReference, PointsField
 from mercer.specs.base import Cost, Spec
 
@@ -89,8 +88,6 @@ class Gram(Spec):
             raise ValueError(f"expected no y with {option}, which is of K(x, x)")
         if self.centre and self.diagonal_only:
             raise ValueError("expected centre or diagonal_only, got both")
-        if (leaves := sum(1 for _ in self.kernel.leaves())) > MAX_LEAVES:
-            raise ValueError(f"expected a kernel of at most {MAX_LEAVES} families, got {leaves}")
         return self
 
     def arrays(self) -> dict[str, ArrayReference]:

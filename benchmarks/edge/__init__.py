@@ -1,0 +1,1 @@
+"""What hostile and careless clients send to the service, and what it costs."""
