@@ -48,7 +48,9 @@ def service(batch: int) -> Iterator[LocalService]:
 
 def cpu_s(local: LocalService) -> float:
     """User and system time of the service's processes so far."""
-    return sum(sum(psutil.Process(pid).cpu_times()[:2]) for pid in local.pids.values())
+    started = [psutil.Process(pid) for pid in local.pids.values()]
+    processes = [one for process in started for one in (process, *process.children())]
+    return sum(sum(one.cpu_times()[:2]) for one in processes)
 
 
 def submit_all(client: mercer.Client, specs: list[mercer.Gram]) -> float:

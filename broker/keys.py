@@ -52,7 +52,7 @@ Fields of a job:
                                                                                                       from admission
     state, entry (in its stream)                                                                      always
     lease, worker, device, began (ms), tries (deliveries), progress, stop (as what it is to end)    once claimed
-    deaths (leases that expired over it), alone                                                  once a worker died
+    deaths (leases that expired over it), crashes (killed processes whose parent lived), alone   once a worker died
     after (ms), expires (ms): its deadline, and how long that was from the start              with a Cancel-After
     file, custom (its id in there)                                                            from a batch file
     listed (its entry in the output or the errors of the file)                                            once ended

@@ -127,6 +127,16 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Crash:
+    """What became of the jobs whose process was killed."""
+
+    suspects: int
+    """Wait again, each to run alone."""
+    dead: list[str]
+    """Were among the victims once too often."""
+
+
+@dataclass(frozen=True, slots=True)
 class Renewal:
     """What a worker hears when it renews its lease."""
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 from broker.faults import check_server, client, translated
 from broker.keys import tag
 from broker.pipe import Argument
-from broker.records import Claim, ClaimedJob, Finished, Renewal, pack_run
+from broker.records import Claim, ClaimedJob, Crash, Finished, Renewal, pack_run
 from broker.scripts import load
 from mercer.errors import JobDead
 
@@ -49,11 +49,20 @@ class WorkerBroker:
         lease_ms: How long a claimed batch is held without being renewed.
         result_ttl_s: How long the record of an ended job is kept.
         max_deliveries: After how many deaths of its workers a job is given up.
+        max_crashes: After how many deaths of the process that ran it, seen by its living parent, a job is given up.
         linger_ms: How long the oldest job may wait for others to share its launch.
     """
 
     def __init__(
-        self, url: str, *, namespace: str, lease_ms: int, result_ttl_s: int, max_deliveries: int, linger_ms: int
+        self,
+        url: str,
+        *,
+        namespace: str,
+        lease_ms: int,
+        result_ttl_s: int,
+        max_deliveries: int,
+        max_crashes: int,
+        linger_ms: int,
     ) -> None:
         self._redis = client(url)
         self._scripts = {name: self._redis.register_script(script.text) for name, script in load().items()}
@@ -61,6 +70,7 @@ class WorkerBroker:
         self._lease_ms = lease_ms
         self._result_ttl_s = result_ttl_s
         self._max_deliveries = max_deliveries
+        self._max_crashes = max_crashes
         self._linger_ms = linger_ms
 
     @classmethod
@@ -72,6 +82,7 @@ class WorkerBroker:
         lease_ms: int = 10_000,
         result_ttl_s: int = 86_400,
         max_deliveries: int = 10,
+        max_crashes: int = 3,
         linger_ms: int = 1,
     ) -> Self:
         """The queue at an address, after a look at the server.
@@ -87,6 +98,7 @@ class WorkerBroker:
             lease_ms=lease_ms,
             result_ttl_s=result_ttl_s,
             max_deliveries=max_deliveries,
+            max_crashes=max_crashes,
             linger_ms=linger_ms,
         )
 
@@ -103,6 +115,7 @@ class WorkerBroker:
         max_bytes: int = NO_LIMIT,
         max_flops: int = NO_LIMIT,
         block_ms: int = 2000,
+        lease: str | None = None,
     ) -> Claim | None:
         """Jobs that go together, from the batch key whose oldest job is oldest; None when there were none in time.
 
@@ -113,11 +126,12 @@ class WorkerBroker:
             max_bytes: How many bytes together; a job larger than that comes alone.
             max_flops: How many flops together; a job larger than that comes alone.
             block_ms: How long to wait for work.
+            lease: What to hold them under; absent, a fresh one. Asked again with the same, it answers the same jobs.
 
         Raises:
             Unavailable: Redis is away.
         """
-        lease = uuid.uuid4().hex
+        lease = lease or uuid.uuid4().hex
         deadline = time.monotonic() + block_ms / 1000
         times = (self._lease_ms, self._linger_ms, self._result_ttl_s)
         arguments = (lease, worker, device, max_jobs, max_bytes, max_flops, *times)
@@ -175,6 +189,25 @@ class WorkerBroker:
         """
         back = self._run("release", lease, self._result_ttl_s, *ids) if ids else []
         return {job_id.decode() for job_id in back}
+
+    def crash(self, lease: str, cause: str) -> Crash:
+        """Take back what a process held that was killed: its jobs are suspects from now on, and run alone.
+
+        Args:
+            lease: What it held them under; one that has ended changes nothing.
+            cause: What killed it, in the words of a job's record.
+
+        Raises:
+            Unavailable: Redis is away.
+        """
+        detail = (
+            f"The process that computed it was killed {self._max_crashes} times, at last by {cause}. Retry it when that"
+            " has been mended, POST /v1/jobs/{id}/retry, or send a smaller job; the operators find the cause in the"
+            " worker's log."
+        )
+        error = json.dumps(JobDead(detail).problem())
+        suspects, *dead = self._run("crash", lease, self._max_crashes, self._result_ttl_s, error)
+        return Crash(suspects, [job_id.decode() for job_id in dead])
 
     def sweep(self) -> list[str]:
         """Queue again what dead workers held, and forget expired records; the ids that now wait again.

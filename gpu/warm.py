@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,6 +37,22 @@ def warm(device: Device) -> None:
     gc.collect()
     gc.freeze()
     _keep_freed_memory()
+
+
+def preload(device: str) -> None:
+    """Compile or load what a process needs that is forked from this one, and leave no thread behind.
+
+    CUDA does not outlive a fork, and where it may be used there is nothing to do ahead.
+
+    Args:
+        device: Of the process: `cpu`, `cuda:0`, or `auto`.
+    """
+    if device == "cpu" or (device == "auto" and importlib.util.find_spec("cupy") is None):
+        cpu = Device("cpu")
+        load(cpu)
+        cpu.threads.shutdown()
+    gc.collect()
+    gc.freeze()
 
 
 def load(device: Device) -> None:

@@ -245,7 +245,7 @@ class JobExpired(JobFailed):
 
 
 class JobDead(JobFailed):
-    """The job was given up: the workers that ran it died each time."""
+    """The job was given up: the processes that ran it were killed, or their workers died, each time."""
 
     code = "job-dead"
     title = "The job was given up"

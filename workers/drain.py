@@ -1,10 +1,14 @@
-"""The way a worker ends: SIGTERM or SIGINT stops new claims, and bounds how long the running batch may go on."""
+"""The way a worker ends: a signal stops new claims, and bounds how long the running batch may go on."""
 
 from __future__ import annotations
 
 import signal
 import time
 from types import FrameType
+
+SIGNAL = signal.SIGUSR1
+"""Of the parent to its child. SIGTERM and SIGINT are for the parent alone: Ctrl-C and systemd send theirs to both, and
+twice means at once."""
 
 
 class Drain:
@@ -20,10 +24,9 @@ class Drain:
         self._grace_s = grace_s
         self._ends_at: float | None = None
 
-    def on_signals(self) -> None:
-        """Begin at SIGTERM or SIGINT; a second one ends the grace at once."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._begin)
+    def on_signal(self) -> None:
+        """Begin at SIGNAL; a second one ends the grace at once."""
+        signal.signal(SIGNAL, self._begin)
 
     @property
     def begun(self) -> bool:

@@ -13,6 +13,7 @@ from prometheus_client import Counter, Histogram, start_http_server
 from broker.records import Claim, Finished
 from gpu.device import Device
 from telemetry.process import registry
+from workers.crashes import Crashes
 from workers.machine_metrics import MachineCollector
 
 WAITS_S = (0.001, 0.005, 0.025, 0.1, 0.5, 1, 5, 15, 60, 300, 900, 3_600)
@@ -78,9 +79,21 @@ class Metrics:
         self.taken_back = Counter(
             "mercer_jobs_taken_back", "Jobs of dead workers that this one queued again.", registry=made
         )
+        self._crashes = Counter(
+            "mercer_worker_crashes", "Processes of this worker that a signal killed.", ["signal"], registry=made
+        )
+        self._quarantined = Counter(
+            "mercer_jobs_quarantined", "Jobs given up because each process that ran them was killed.", registry=made
+        )
         # Looking a label set up costs more than observing it.
         self._waits, self._computing, self._transfers = map(_series, (waits, computing, transfers))
         self._finished = _series(finished)
+
+    def follow(self, crashes: Crashes) -> None:
+        """Show what killed the processes before this one."""
+        for name, number in crashes.signals.items():
+            self._crashes.labels(name).inc(number)
+        self._quarantined.inc(crashes.quarantined)
 
     def claimed(self, claim: Claim) -> None:
         """A batch was claimed."""

@@ -14,6 +14,7 @@ from telemetry.tracing import Delivery, Tracing
 from workers.batch import Batch, Bench
 from workers.drain import Drain
 from workers.heartbeat import Heartbeat
+from workers.leases import HeldLease
 from workers.metrics import Metrics
 from workers.patience import patiently
 from workers.watch import GivenBack, LeaseLost, Report
@@ -38,6 +39,7 @@ class Worker:
         bench: What runs them.
         heartbeat: Keeps the lease meanwhile.
         drain: Says when to end.
+        held: Is told the lease before anything is claimed under it.
         metrics: Count what happens.
         tracing: Traces the batches, if anything does.
         name: As the job records show it.
@@ -52,6 +54,7 @@ class Worker:
         bench: Bench,
         heartbeat: Heartbeat,
         drain: Drain,
+        held: HeldLease,
         metrics: Metrics,
         tracing: Tracing | None,
         *,
@@ -64,6 +67,7 @@ class Worker:
         self._bench = bench
         self._heartbeat = heartbeat
         self._drain = drain
+        self._held = held
         self._metrics = metrics
         self._tracing = tracing
         self._name = name
@@ -106,6 +110,7 @@ class Worker:
             max_jobs=self._batch_jobs,
             max_bytes=self._batch_bytes,
             block_ms=BLOCK_MS,
+            lease=self._held.fresh(),
         )
         return patiently(claim, until=lambda: self._drain.begun)
 

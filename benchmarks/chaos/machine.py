@@ -95,9 +95,9 @@ class Machine:
         self._closing.close()
 
     def signal(self, name: str, number: int) -> None:
-        """Send a signal to a process, if it lives."""
+        """Send a signal to one that lives; of a worker to parent and child at once, as when its machine dies."""
         with suppress(ProcessLookupError):
-            os.kill(self.pids[name], number)
+            os.killpg(self.pids[name], number)
 
     def tend(self) -> None:
         """Start what is not alive."""
@@ -170,10 +170,10 @@ class Machine:
             self.tend()
 
 
-def alive(pid: int) -> bool:
-    """Whether a process exists; the nursery leaves no dead ones behind."""
+def alive(group: int) -> bool:
+    """Whether any process of a group exists; the nursery leaves no dead ones behind."""
     try:
-        os.kill(pid, 0)
+        os.killpg(group, 0)
     except ProcessLookupError:
         return False
     return True

@@ -1,9 +1,11 @@
 """Starts services and workers in a tenth of a second, by forking a process that has imported and compiled everything.
 
-Each child runs the main() of `python -m service` or `python -m workers`. A line on standard input is a JSON list [kind,
-log, environment], answered with the child's process id; the end of the input ends all children.
+Each child runs the main() of `python -m service` or `python -m workers` in a process group of its own. A line on
+standard input is a JSON list [kind, log, environment], answered with the child's process id; the end of the input ends
+all children.
 """
 
+import ctypes
 import importlib
 import json
 import os
@@ -13,6 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +26,9 @@ from gpu.warm import warm
 
 Kind = Literal["service", "worker", "unfenced"]
 MODULES: dict[Kind, str] = {"service": "service.__main__", "worker": "workers.__main__", "unfenced": "workers.__main__"}
+
+PR_SET_CHILD_SUBREAPER = 36
+"""Of Linux' sys/prctl.h."""
 
 
 class Nursery:
@@ -64,7 +70,9 @@ def main() -> None:
     for module in MODULES.values():
         importlib.import_module(module)
     warm(Device("cpu"))
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel forgets the dead by itself
+    # The kernel forgets the dead by itself, the children of killed workers too.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     print("ready", flush=True)
     children = []
     for line in sys.stdin:
@@ -72,12 +80,15 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             os.environ.update(environment)
+            os.setpgid(0, 0)
             run(kind, log)
+        with suppress(ProcessLookupError):
+            os.setpgid(pid, pid)  # in both: whoever is first
         children.append(pid)
         print(pid, flush=True)
     for pid in children:
         try:
-            os.kill(pid, signal.SIGKILL)
+            os.killpg(pid, signal.SIGKILL)
         except ProcessLookupError:
             continue
 

@@ -88,6 +88,11 @@ class Queue(RuleBasedStateMachine):
             self.claims.append(claim)  # a zombie, which may still try to finish
 
     @rule(which=pick)
+    def crash(self, which):
+        if self.claims:
+            self.worker.crash(self.claims[which % len(self.claims)].lease, "signal 11 (SIGSEGV)")
+
+    @rule(which=pick)
     def cancel(self, which):
         if self.jobs:
             self.ask(self.service.cancel(self.jobs[which % len(self.jobs)]))

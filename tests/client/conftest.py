@@ -30,11 +30,11 @@ def paused_worker(local_service):
     @contextmanager
     def paused():
         pid = local_service.pids["worker-1"]
-        os.kill(pid, signal.SIGSTOP)
+        os.killpg(pid, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(pid, signal.SIGCONT)
+            os.killpg(pid, signal.SIGCONT)
 
     return paused
 

@@ -80,13 +80,13 @@ def test_a_service_that_is_not_there_is_named():
 def test_waiting_outlasts_a_restart_of_the_service(tmp_path, gram, points):
     with LocalService(tmp_path, logs=tmp_path / "logs") as service, mercer.Client(service.url) as client:
         worker = service.pids["worker-1"]
-        os.kill(worker, signal.SIGSTOP)
+        os.killpg(worker, signal.SIGSTOP)
         jobs = client.submit_many([gram(1.0), gram(2.0)])
         results = []
         waiting = threading.Thread(target=lambda: results.extend(job.result() for job in mercer.as_completed(jobs)))
         waiting.start()
         os.kill(service.pids["service"], signal.SIGKILL)
-        os.kill(worker, signal.SIGCONT)
+        os.killpg(worker, signal.SIGCONT)
         waiting.join(timeout=60)
     assert sorted(matrix.sum() for matrix in results) == pytest.approx(
         [gaussian(points, 1.0).sum(), gaussian(points, 2.0).sum()]

@@ -45,11 +45,11 @@ def halted_in_a_batch(service, client, within_s=60.0):
     while time.monotonic() < until:
         if not client.jobs(State.RUNNING, limit=1):
             continue
-        os.kill(pid := service.pids["worker-1"], signal.SIGSTOP)
+        os.killpg(pid := service.pids["worker-1"], signal.SIGSTOP)
         time.sleep(0.02)  # what it had already sent arrives
         if client.jobs(State.RUNNING, limit=1):
             return pid
-        os.kill(pid, signal.SIGCONT)
+        os.killpg(pid, signal.SIGCONT)
     raise AssertionError("it was too fast for this test")
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
 
@@ -33,7 +34,7 @@ def start_worker(valkey_url, namespace, tmp_path):
     """Starts worker processes that are ready to work, and ends them after the test."""
     processes = []
 
-    def start(**environment):
+    def start(module="workers", **environment):
         settings = {
             "MERCER_REDIS_URL": valkey_url,
             "MERCER_NAMESPACE": namespace,
@@ -42,8 +43,9 @@ def start_worker(valkey_url, namespace, tmp_path):
             "MERCER_LEASE_S": "1",
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "workers"],
+            [sys.executable, "-m", module],
             env=os.environ | settings | environment,
+            start_new_session=True,  # its group is the worker: the parent and the process that works
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -56,6 +58,7 @@ def start_worker(valkey_url, namespace, tmp_path):
 
     yield start
     for process in processes:
-        process.send_signal(signal.SIGCONT)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGCONT)
         process.kill()
         process.communicate()

@@ -5,15 +5,14 @@ import signal
 
 import pytest
 
-from workers.drain import Drain
+from workers.drain import SIGNAL, Drain
 
 
 @pytest.fixture
 def drain():
-    kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    kept = signal.getsignal(SIGNAL)
     yield Drain(grace_s=60.0)
-    for number, handler in kept.items():
-        signal.signal(number, handler)
+    signal.signal(SIGNAL, kept)
 
 
 def test_nothing_ends_before_it_is_told():
@@ -22,18 +21,17 @@ def test_nothing_ends_before_it_is_told():
     assert not drain.over
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_begins_the_drain_and_leaves_the_batch_its_grace(drain, number):
-    drain.on_signals()
-    os.kill(os.getpid(), number)
+def test_a_signal_begins_the_drain_and_leaves_the_batch_its_grace(drain):
+    drain.on_signal()
+    os.kill(os.getpid(), SIGNAL)
     assert drain.begun
     assert not drain.over
 
 
 def test_a_second_signal_ends_the_grace(drain):
-    drain.on_signals()
-    os.kill(os.getpid(), signal.SIGINT)
-    os.kill(os.getpid(), signal.SIGINT)
+    drain.on_signal()
+    os.kill(os.getpid(), SIGNAL)
+    os.kill(os.getpid(), SIGNAL)
     assert drain.over
 
 

@@ -59,10 +59,10 @@ async def test_a_worker_that_was_frozen_past_its_lease_changes_nothing(queue, st
     (job_id,) = await admit(queue, long(bench.datasets))
     first = start_worker(MERCER_WORKER_NAME="first")
     await running(queue, job_id)
-    first.send_signal(signal.SIGSTOP)
+    os.killpg(first.pid, signal.SIGSTOP)
     start_worker(MERCER_WORKER_NAME="second")
     (record,) = await finished(queue, [job_id])
-    first.send_signal(signal.SIGCONT)
+    os.killpg(first.pid, signal.SIGCONT)
     first.terminate()
     assert first.wait(100) == 0
     assert "lost" in (log := first.stderr.read()) or "refused" in log
@@ -127,7 +127,7 @@ async def test_a_full_store_fails_the_job_that_does_not_fit_and_no_other(queue, 
     process = start_worker()
     await finished(queue, await admit(queue, gram()))
     # As a full disk: no file of this process may grow beyond 1 MB.
-    psutil.Process(process.pid).rlimit(psutil.RLIMIT_FSIZE, (2**20, 2**20))
+    psutil.Process(process.pid).children()[0].rlimit(psutil.RLIMIT_FSIZE, (2**20, 2**20))
     ids = await admit(queue, gram(50), gram(500), gram(60), gram(3))
     records = await finished(queue, ids)
     assert [record.state for record in records] == [State.SUCCEEDED, State.FAILED, State.SUCCEEDED, State.SUCCEEDED]
