@@ -72,10 +72,18 @@ class Work(NamedTuple):
     function: Callable[[], Any]
 
 
-Step: TypeAlias = Request | Pause | Work
+class Together(NamedTuple):
+    """Two flows at once, both to their ends."""
+
+    first: Flow[Any]
+    second: Flow[Any]
+
+
+Step: TypeAlias = Request | Pause | Work | Together
 T = TypeVar("T")
 Flow: TypeAlias = Generator[Step, Any, T]
-"""Yields steps; is sent a Reply or a ConnectionFailed for a request, and the result for work."""
+"""Yields steps; is sent a Reply or a ConnectionFailed for a request, the result for work, and for two flows what each
+returned, or the MercerError that it raised."""
 
 
 def error_of(reply: Reply) -> MercerError:

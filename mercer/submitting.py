@@ -16,7 +16,7 @@ from mercer.jobs import Dataset, Job
 from mercer.points import DatasetReference, Rows
 from mercer.retries import RESTART_PATIENCE_S, exchange
 from mercer.specs import Spec
-from mercer.steps import Chunks, Flow, Request, Work
+from mercer.steps import Chunks, Flow, Request, Together, Work
 from mercer.uploads import Source, of_array
 
 MAX_JOBS = 1_000
@@ -114,7 +114,9 @@ def submit(spec: Spec, key: str | None, options: Options = PLAIN, *, hold_s: int
 
 
 def submit_many(specs: Iterable[Spec], key: str | None, options: Options = PLAIN) -> Flow[list[Job]]:
-    """Admit many jobs in few requests. Once some are admitted, a service that is away or full is waited for.
+    """Admit many jobs in few requests, in their order; while some are admitted the arrays of the next are uploaded.
+
+    Once some are admitted, a service that is away or full is waited for.
 
     Raises:
         MercerError: a spec was refused, with its number in the pointers; a note says how many were admitted before.
@@ -122,16 +124,33 @@ def submit_many(specs: Iterable[Spec], key: str | None, options: Options = PLAIN
     key = key or str(uuid.uuid4())
     uploaded: Uploaded = {}
     jobs: list[Job] = []
+    ready: list[bytes] = []  # bodies of requests whose arrays the service has
     for held in held_specs(specs):
-        yield from upload_arrays(held, uploaded)
-        for body in bodies([body_of(outgoing, uploaded) for outgoing in held]):
-            headers = {**JSON_HEADERS, "Idempotency-Key": f"{key}:{len(jobs)}", **options.headers()}
-            request = Request("POST", "/v1/jobs", headers=headers, body=body)
-            try:
-                reply = yield from exchange(request, patience_s=RESTART_PATIENCE_S if jobs else 0.0)
-            except MercerError as error:
-                raise renumbered(error, len(jobs)) from error
-            jobs.extend(JobList.model_validate_json(reply.body).jobs)
+        if ready:
+            admitted, failed = yield Together(_admit(ready, key, len(jobs), options), upload_arrays(held, uploaded))
+            if isinstance(admitted, MercerError):
+                raise admitted
+            jobs.extend(admitted)
+            if isinstance(failed, MercerError):
+                raise renumbered(failed, len(jobs)) from failed
+        else:
+            yield from upload_arrays(held, uploaded)
+        ready = list(bodies([body_of(outgoing, uploaded) for outgoing in held]))
+    return jobs + (yield from _admit(ready, key, len(jobs), options))
+
+
+def _admit(ready: list[bytes], key: str, before: int, options: Options) -> Flow[list[Job]]:
+    """Admit the jobs of some requests; `before` were admitted by earlier ones."""
+    jobs: list[Job] = []
+    for body in ready:
+        admitted = before + len(jobs)
+        headers = {**JSON_HEADERS, "Idempotency-Key": f"{key}:{admitted}", **options.headers()}
+        request = Request("POST", "/v1/jobs", headers=headers, body=body)
+        try:
+            reply = yield from exchange(request, patience_s=RESTART_PATIENCE_S if admitted else 0.0)
+        except MercerError as error:
+            raise renumbered(error, admitted) from error
+        jobs.extend(JobList.model_validate_json(reply.body).jobs)
     return jobs
 
 
@@ -218,7 +237,9 @@ def upload_arrays(held: list[Outgoing], uploaded: Uploaded) -> Flow[None]:
 
 def _upload_stacked(arrays: dict[ArrayKey, np.ndarray[Any, Any]], uploaded: Uploaded) -> Flow[None]:
     """One data set of many small arrays of equal width; each spec reads its own rows."""
-    digest = yield from upload(of_array(np.concatenate(list(arrays.values()))))
+    source = of_array(np.concatenate(list(arrays.values())))
+    digest = yield Work(source.digest)
+    yield from exchange(_put(digest, source, source.chunks))  # not asked for first: hardly ever is it known
     start = 0
     for key, array in arrays.items():
         stop = start + len(array)

@@ -7,13 +7,14 @@ import os
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import httpx2
 
-from mercer.errors import ConnectionFailed
-from mercer.steps import Chunks, Flow, Pause, Reply, Request, Step, T, Work, error_of
+from mercer.errors import ConnectionFailed, MercerError
+from mercer.steps import Chunks, Flow, Pause, Reply, Request, Step, T, Together, Work, error_of
 
 DEFAULT_URL = "http://127.0.0.1:8000"
 CONNECT_TIMEOUT_S = 5.0
@@ -100,6 +101,16 @@ class SyncTransport:
                 return step.function()
             case Pause():
                 return time.sleep(step.seconds)
+            case Together():
+                with ThreadPoolExecutor(1) as beside:
+                    second = beside.submit(self._ended, step.second)
+                    return self._ended(step.first), second.result()
+
+    def _ended(self, flow: Flow[Any]) -> Any:
+        try:
+            return self.run(flow)
+        except MercerError as error:
+            return error
 
     def _outcome(self, request: Request) -> Reply | ConnectionFailed:
         try:
@@ -163,6 +174,14 @@ class AsyncTransport:
                 return await asyncio.to_thread(step.function)
             case Pause():
                 return await asyncio.sleep(step.seconds)
+            case Together():
+                return await asyncio.gather(self._ended(step.first), self._ended(step.second))
+
+    async def _ended(self, flow: Flow[Any]) -> Any:
+        try:
+            return await self.run(flow)
+        except MercerError as error:
+            return error
 
     async def _outcome(self, request: Request) -> Reply | ConnectionFailed:
         try:

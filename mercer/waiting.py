@@ -16,7 +16,7 @@ from mercer.downloads import NPY_SEQUENCE, IntoArray, IntoFile, Watch, arrays_in
 from mercer.errors import JobCancelled, JobDead, JobExpired, JobFailed, MercerError, WaitTimeout, from_problem
 from mercer.jobs import Job, Result, State
 from mercer.retries import RESTART_PATIENCE_S, exchange
-from mercer.steps import Flow, Request
+from mercer.steps import Flow, Request, Together
 from mercer.submitting import JSON_HEADERS, MAX_JOBS, JobList
 from mercer.uploads import NPY
 
@@ -24,6 +24,8 @@ HOLD_S = 20.0
 """How long one request may wait: proxies commonly give up after 60 s."""
 WATCHED_HOLD_S = 1.0
 """The same when somebody watches the progress."""
+MANY = 16
+"""Jobs that finished together: others are then likely to have finished before the results of these are here."""
 MAX_BULK_RESULT_BYTES = 2**20
 """A larger result is worth its own request, and is fetched only when it is asked for."""
 MAX_BULK_BYTES = 2**25
@@ -165,7 +167,13 @@ def next_finished(pending: dict[str, Tracked], until: float) -> Flow[list[Tracke
         done = yield from _poll(pending, until)
     for job in done:
         del pending[job.record.id]
-    yield from fetch_small(done)
+    if pending and len(done) >= MANY:
+        # Who has ended meanwhile need not be waited for next time; an error comes again then.
+        fetched, _ = yield Together(fetch_small(done), _poll(pending, time.monotonic()))
+        if isinstance(fetched, MercerError):
+            raise fetched
+    else:
+        yield from fetch_small(done)
     return done
 
 

@@ -6,8 +6,8 @@ import pytest
 import mercer
 from mercer import kernels as k
 from mercer.arrays import from_npy
-from mercer.errors import FieldError, InvalidSpec, QueueFull
-from mercer.steps import Reply, Work
+from mercer.errors import FieldError, InvalidSpec, MercerError, QueueFull, TooLarge
+from mercer.steps import Reply, Together, Work
 from mercer.submitting import MAX_BODY_BYTES, MAX_HELD_BYTES, SUBMIT_JOBS, bodies, held_specs, renumbered, submit_many
 
 LARGE = np.random.default_rng(0).random((200, 8))
@@ -30,18 +30,38 @@ def answered(request, known):
 
 def sent_for(specs, known=()):
     """The requests of a submission."""
-    sent, outcome = [], None
-    flow = submit_many(specs, "key")
+    sent = []
+
+    def answer(request):
+        sent.append(request)
+        return answered(request, known)
+
+    run(submit_many(specs, "key"), answer)
+    return sent
+
+
+def run(flow, answer):
+    """What the flow returns; two at once are run one after the other."""
+    outcome = None
     while True:
         try:
             step = flow.send(outcome)
-        except StopIteration:
-            return sent
+        except StopIteration as end:
+            return end.value
         if isinstance(step, Work):
             outcome = step.function()
+        elif isinstance(step, Together):
+            outcome = [ended(one, answer) for one in step]
         else:
-            sent.append(step)
-            outcome = answered(step, known)
+            outcome = answer(step)
+
+
+def ended(flow, answer):
+    """What the flow returns or raises."""
+    try:
+        return run(flow, answer)
+    except MercerError as error:
+        return error
 
 
 def methods(sent):
@@ -78,9 +98,9 @@ def uploaded_matrix(request):
 def test_small_arrays_of_many_jobs_are_stacked_into_one_upload():
     xs = [LARGE[start : start + 20 + start] for start in range(100)]
     sent = sent_for(gram(x) for x in xs)
-    assert methods(sent) == ["HEAD", "PUT", "POST"]
-    stack = uploaded_matrix(sent[1])
-    for x, job in zip(xs, json.loads(sent[2].body)["jobs"], strict=True):
+    assert methods(sent) == ["PUT", "POST"]
+    stack = uploaded_matrix(sent[0])
+    for x, job in zip(xs, json.loads(sent[1].body)["jobs"], strict=True):
         rows = job["x"]["rows"]
         np.testing.assert_array_equal(stack[rows["start"] : rows["stop"]], x)
 
@@ -173,3 +193,17 @@ def test_a_data_set_or_a_part_of_it_stands_for_points(rows):
     expected = mercer.DatasetReference(dataset=dataset.digest, columns=("a", 1), rows=rows)
     assert gram(dataset.select(columns=["a", 1], rows=rows)).x == expected
     assert gram(dataset).x == mercer.DatasetReference(dataset=dataset.digest)
+
+
+def test_an_upload_that_fails_says_how_many_jobs_were_admitted_before():
+    uploads = []
+
+    def answer(request):
+        if request.method == "PUT" and uploads.append(request) is None and len(uploads) == 2:
+            return Reply(413, {}, b'{"type": "urn:mercer:problem:too-large", "detail": "too large"}')
+        return answered(request, ())
+
+    specs = (gram(np.full((50, 2), float(number))) for number in range(2 * SUBMIT_JOBS))
+    with pytest.raises(TooLarge) as refusal:
+        run(submit_many(specs, "key"), answer)
+    assert refusal.value.__notes__ == [f"The first {SUBMIT_JOBS} jobs were admitted and go on."]
