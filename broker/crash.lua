@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- The process that ran a lease's jobs was killed, and its parent says so: they wait again in their old places, each to
--- run alone; a job that was so often among those whose process was killed is dead. A lease that ended changes nothing.
+-- The process that ran a lease's jobs died, and its parent says so: they wait again in their old places, each to
+-- run alone; a job that was so often among those whose process died is dead. A lease that ended changes nothing.
 -- ARGV: lease, max_crashes, result_ttl_s, error of a dead job
 -- Answers {number of jobs that now wait again, id that is dead ...}
 local lease = ARGV[1]

@@ -191,17 +191,17 @@ class WorkerBroker:
         return {job_id.decode() for job_id in back}
 
     def crash(self, lease: str, cause: str) -> Crash:
-        """Take back what a process held that was killed: its jobs are suspects from now on, and run alone.
+        """Take back what a process held that died: its jobs are suspects from now on, and run alone.
 
         Args:
             lease: What it held them under; one that has ended changes nothing.
-            cause: What killed it, in the words of a job's record.
+            cause: What it died of, in the words of a job's record.
 
         Raises:
             Unavailable: Redis is away.
         """
         detail = (
-            f"The process that computed it was killed {self._max_crashes} times, at last by {cause}. Retry it when that"
+            f"The process that computed it died {self._max_crashes} times, at last by {cause}. Retry it when that"
             " has been mended, POST /v1/jobs/{id}/retry, or send a smaller job; the operators find the cause in the"
             " worker's log."
         )

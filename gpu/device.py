@@ -37,6 +37,11 @@ class Buffers:
             self._kept.append(fresh)
         return fresh[:].view(dtype)
 
+    def drop(self) -> bool:
+        """Give all of it back, where nobody uses it; whether there was any."""
+        kept, self._kept = self._kept, []
+        return bool(kept)
+
 
 class Memory(NamedTuple):
     """Of a device, in bytes."""

@@ -23,6 +23,7 @@ MercerError
         JobCancelled
         JobExpired
         JobDead
+        OutOfMemory
     WaitTimeout                      the client stopped waiting; the job goes on
     ConnectionFailed                 the service could not be reached
 
@@ -249,6 +250,13 @@ class JobDead(JobFailed):
 
     code = "job-dead"
     title = "The job was given up"
+
+
+class OutOfMemory(JobFailed):
+    """The job needed more memory than its worker may take; smaller jobs of its batch went on."""
+
+    code = "out-of-memory"
+    title = "The worker ran out of memory"
 
 
 class WaitTimeout(MercerError):

@@ -146,7 +146,8 @@ def succeeded(record: Job) -> Result:
     if record.result is not None:
         return record.result
     problem = from_problem(record.error or {"detail": f"The job was {record.state}."})
-    raise ENDINGS.get(record.state, JobFailed)(f"{problem.detail} (job {record.id})", errors=problem.errors)
+    ending = type(problem) if isinstance(problem, JobFailed) else ENDINGS.get(record.state, JobFailed)
+    raise ending(f"{problem.detail} (job {record.id})", errors=problem.errors)
 
 
 def inline(answer: Result) -> np.ndarray[Any, Any] | None:

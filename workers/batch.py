@@ -37,6 +37,8 @@ class Bench:
     datasets: Datasets
     results: Results
     device: Device
+    memory_bytes: int | None = None
+    """What the process may take; None where nothing holds it."""
 
 
 class Batch:
@@ -80,9 +82,18 @@ class Batch:
         if not live:
             return cancelled
         try:
-            return cancelled + self._compute(live)
+            return cancelled + self._compute_with_all_memory(live)
         except Cancelled:
             return cancelled + self._run_together(live)
+
+    def _compute_with_all_memory(self, jobs: Sequence[Loaded]) -> list[Finished]:
+        try:
+            return self._compute(jobs)
+        except MemoryError:
+            # What is kept of earlier jobs may be what these lack.
+            if not self._bench.device.buffers.drop():
+                raise
+        return self._compute(jobs)
 
     def _compute(self, jobs: Sequence[Loaded]) -> list[Finished]:
         operation = importlib.import_module(f"gpu.ops.{jobs[0].task.spec.kind}")
@@ -105,7 +116,12 @@ class Batch:
             # Where it was raised, but not what it says: a message may hold the user's data.
             where = "".join(traceback.format_tb(error.__traceback__))
             log.error("job %s failed with %s\n%s", job.id, type(error).__name__, where)
-        why = reason(error, job.id, lambda: self._loader.needed_bytes(spec, job.tenant) if spec else 0)
+        why = reason(
+            error,
+            job.id,
+            lambda: self._loader.needed_bytes(spec, job.tenant) if spec else 0,
+            memory_bytes=self._bench.memory_bytes,
+        )
         return self._finished(job.id, State.FAILED, error=to_json(why.problem()))
 
     def _finished(

@@ -22,6 +22,7 @@ from workers.crashes import Crashes
 from workers.drain import Drain
 from workers.heartbeat import Heartbeat
 from workers.leases import HeldLease
+from workers.memory import limit
 from workers.metrics import Metrics
 from workers.patience import patiently
 from workers.settings import Settings
@@ -44,7 +45,8 @@ def work(settings: Settings, drain: Drain, held: HeldLease, crashes: Crashes) ->
     # The operations run their own threads, each of which calls BLAS: more threads inside those only wait for a core.
     threadpool_limits(1, user_api="blas")
     objects = LocalObjects(settings.data_dir)
-    bench = Bench(Datasets(objects, max_bytes=0), Results(objects), device)
+    memory_bytes = limit(settings.worker_memory_bytes)
+    bench = Bench(Datasets(objects, max_bytes=0), Results(objects), device, memory_bytes)
     tracing = start("worker")
     metrics = Metrics(device, partial(used_bytes, objects))
     metrics.follow(crashes)

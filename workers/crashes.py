@@ -7,6 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from typing import NamedTuple
 
 from broker.records import Crash
 from broker.worker_broker import WorkerBroker
@@ -32,23 +33,24 @@ class Crashes:
         self._connect = connect
         self._held = held
         self._drained = drained
-        self.signals: Counter[str] = Counter()
-        """Processes killed, by the signal's name."""
+        self.causes: Counter[str] = Counter()
+        """Processes that died, by the signal's name or the exit code."""
         self.quarantined = 0
         """Jobs given up for it."""
 
-    def report(self, killer: signal.Signals) -> bool:
-        """A process was killed by a signal; whether it had jobs, which are suspects now."""
-        self.signals[killer.name] += 1
+    def report(self, code: int) -> bool:
+        """A process died with this exit code, negative for a signal; whether it had jobs, which are suspects now."""
+        name, cause = known(code)
+        self.causes[name] += 1
         lease = self._held.take()
-        crash = patiently(lambda: self._told(lease, cause(killer)), until=self._drained) if lease else None
+        crash = patiently(lambda: self._told(lease, cause), until=self._drained) if lease else None
         if crash is None or not (crash.suspects or crash.dead):
-            log.error("the worker's process was killed by %s while it had no job", cause(killer))
+            log.error("the worker's process died by %s while it had no job", cause)
             return False
         self.quarantined += len(crash.dead)
-        log.error("the worker's process was killed by %s: %d jobs will run alone", cause(killer), crash.suspects)
+        log.error("the worker's process died by %s: %d jobs will run alone", cause, crash.suspects)
         for job_id in crash.dead:
-            log.error("job %s is given up: its process was killed each time", job_id)
+            log.error("job %s is given up: its process died each time", job_id)
         return True
 
     def _told(self, lease: str, why: str) -> Crash:
@@ -56,7 +58,19 @@ class Crashes:
             return broker.crash(lease, why)
 
 
-def cause(killer: signal.Signals) -> str:
-    """A signal in the words of a job's record."""
+class Cause(NamedTuple):
+    """Of a death."""
+
+    name: str
+    """Such as SIGSEGV or exit 1."""
+    words: str
+    """In a job's record."""
+
+
+def known(code: int) -> Cause:
+    """What an exit code tells; a negative one is a signal's."""
+    if code >= 0:
+        return Cause(f"exit {code}", f"exit({code}) of foreign code")
+    killer = signal.Signals(-code)
     hint = HINTS.get(killer)
-    return f"signal {killer.value} ({killer.name}; {hint})" if hint else f"signal {killer.value} ({killer.name})"
+    return Cause(killer.name, f"signal {-code} ({killer.name}; {hint})" if hint else f"signal {-code} ({killer.name})")

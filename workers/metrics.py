@@ -80,10 +80,13 @@ class Metrics:
             "mercer_jobs_taken_back", "Jobs of dead workers that this one queued again.", registry=made
         )
         self._crashes = Counter(
-            "mercer_worker_crashes", "Processes of this worker that a signal killed.", ["signal"], registry=made
+            "mercer_worker_crashes",
+            "Processes of this worker that died of a signal or an exit().",
+            ["cause"],
+            registry=made,
         )
         self._quarantined = Counter(
-            "mercer_jobs_quarantined", "Jobs given up because each process that ran them was killed.", registry=made
+            "mercer_jobs_quarantined", "Jobs given up because each process that ran them died.", registry=made
         )
         # Looking a label set up costs more than observing it.
         self._waits, self._computing, self._transfers = map(_series, (waits, computing, transfers))
@@ -91,7 +94,7 @@ class Metrics:
 
     def follow(self, crashes: Crashes) -> None:
         """Show what killed the processes before this one."""
-        for name, number in crashes.signals.items():
+        for name, number in crashes.causes.items():
             self._crashes.labels(name).inc(number)
         self._quarantined.inc(crashes.quarantined)
 

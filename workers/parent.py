@@ -6,6 +6,7 @@ It imports everything and starts no thread and no CUDA, so that what it forks is
 from __future__ import annotations
 
 import logging
+import mmap
 import os
 import signal
 import sys
@@ -37,14 +38,16 @@ class Parent:
     Args:
         drain: Begun by SIGTERM or SIGINT to this process, from now on, here and in the process that works.
         work: What that process does until it is drained.
-        killed: Told by which signal it was killed; whether one of its jobs may be to blame.
+        died: Told the exit code with which it died, negative for a signal; whether one of its jobs may be to blame.
     """
 
-    def __init__(self, drain: Drain, work: Callable[[], None], killed: Callable[[signal.Signals], bool]) -> None:
+    def __init__(self, drain: Drain, work: Callable[[], None], died: Callable[[int], bool]) -> None:
         self._drain = drain
         self._work = work
-        self._killed = killed
+        self._died = died
         self._child: int | None = None
+        self._ended = mmap.mmap(-1, 1)
+        """Shared with the child, which says there that it ends by itself, and that no foreign code has ended it."""
         self._delay_s = FIRST_DELAY_S
         for number in ENDING:
             signal.signal(number, self._pass_on)
@@ -55,9 +58,9 @@ class Parent:
             started_s = time.monotonic()
             self._fork()
             code = self._wait()
-            if code >= 0:
+            if self._ended[0]:
                 return code
-            if not self._killed(signal.Signals(-code)):
+            if not self._died(code):
                 self._pause(time.monotonic() - started_s)
         return 0
 
@@ -89,6 +92,7 @@ class Parent:
         finally:
             for stream in (sys.stdout, sys.stderr):
                 stream.flush()
+            self._ended[0] = 1
             # Not sys.exit: what is further up the stack is the parent's.
             os._exit(code)
 

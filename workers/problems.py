@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from mercer.errors import CostExceeded, JobFailed, MercerError
+from mercer.errors import JobFailed, MercerError, OutOfMemory
 
 
-def reason(error: Exception, job_id: str, needed_bytes: Callable[[], int]) -> MercerError:
+def reason(
+    error: Exception, job_id: str, needed_bytes: Callable[[], int], *, memory_bytes: int | None = None
+) -> MercerError:
     """The error to show for a job that raised `error` when it ran alone.
 
     Args:
         error: As the operation, the store or the device raised it.
         job_id: For the operators, who find the stack trace under it in the worker's log.
         needed_bytes: The memory that the job takes; asked only when that is the reason.
+        memory_bytes: What all of the process may take, if that is limited.
     """
     if isinstance(error, MercerError):
         return error
     if isinstance(error, MemoryError):
-        return CostExceeded(
-            f"The worker ran out of memory: the job needed {needed_bytes():,} bytes."
+        limited = f", and the process that ran it may take {memory_bytes:,} in all" if memory_bytes else ""
+        return OutOfMemory(
+            f"The worker ran out of memory: the job needed {needed_bytes():,} bytes{limited}."
             " Use dtype float32 or fewer rows, or run it on a worker with more memory."
         )
     return JobFailed(

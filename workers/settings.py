@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -41,6 +42,12 @@ class Settings(BaseSettings):
     batch_bytes: int = Field(
         64 * 2**20, ge=1, description="Most bytes that a batch's jobs may need together; a larger job runs alone."
     )
+    worker_memory_bytes: int | None = Field(
+        None,
+        ge=1,
+        description="Memory of the process that works, in bytes, on Linux; a job that needs more fails and says so."
+        " Absent, 90 % of the machine's or the container's.",
+    )
     drain_s: float = Field(
         20.0,
         ge=0,
@@ -53,3 +60,10 @@ class Settings(BaseSettings):
     )
     worker_name: str = Field(default_factory=_host_and_pid, min_length=1, description="As the job records show it.")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda:\d+)$", description="auto takes the first GPU, else the CPU.")
+
+    @field_validator("worker_memory_bytes")
+    @classmethod
+    def _enforceable(cls, value: int | None) -> int | None:
+        if value is not None and sys.platform != "linux":
+            raise ValueError("only Linux can hold a process to it: leave it out")
+        return value

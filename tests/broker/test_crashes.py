@@ -53,7 +53,7 @@ async def test_a_dead_job_says_what_killed_its_process_and_how_often(service, ad
     assert crash(times=3) == Crash(0, [job])
     error = from_problem(json.loads((await service.record(job)).error))
     assert isinstance(error, JobDead)
-    assert "killed 3 times, at last by signal 11 (SIGSEGV)" in error.detail
+    assert "died 3 times, at last by signal 11 (SIGSEGV)" in error.detail
     assert "retry" in error.detail
 
 

@@ -6,7 +6,15 @@ from mercer import errors
 from mercer.errors import BY_CODE, FieldError, JobFailed, MercerError, from_problem
 
 CLASSES = list(BY_CODE.values())
-RAISED_BY_THE_CLIENT = {"JobFailed", "JobCancelled", "JobExpired", "JobDead", "WaitTimeout", "ConnectionFailed"}
+RAISED_BY_THE_CLIENT = {
+    "JobFailed",
+    "JobCancelled",
+    "JobExpired",
+    "JobDead",
+    "OutOfMemory",
+    "WaitTimeout",
+    "ConnectionFailed",
+}
 every_error = pytest.mark.parametrize("error", CLASSES, ids=lambda error: error.__name__)
 
 

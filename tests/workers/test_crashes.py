@@ -36,7 +36,7 @@ async def test_poison_dies_after_three_deliveries_its_63_batch_mates_succeed_and
     *records, killed = await finished(queue, [*ids, large])
     states = [record.state for record in records]
     assert (states.count(State.SUCCEEDED), states[40], records[40].attempt) == (63, State.DEAD, 3)
-    assert "killed 3 times, at last by signal 11 (SIGSEGV)" in why(records[40])
+    assert "died 3 times, at last by signal 11 (SIGSEGV)" in why(records[40])
     assert (killed.state, killed.attempt) == (State.DEAD, 3)
     assert "signal 9 (SIGKILL; out of memory?)" in why(killed)
 
@@ -44,7 +44,7 @@ async def test_poison_dies_after_three_deliveries_its_63_batch_mates_succeed_and
     await queue.retry(ids[40])
     assert (await finished(queue, [ids[40]]))[0].state == State.SUCCEEDED
     shown = series(ask(port, "/metrics"))
-    assert shown['mercer_worker_crashes_total{signal="SIGSEGV"}'] == 3
+    assert shown['mercer_worker_crashes_total{cause="SIGSEGV"}'] == 3
     assert shown["mercer_jobs_quarantined_total"] == 2
     assert worker.poll() is None
 

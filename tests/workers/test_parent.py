@@ -31,7 +31,7 @@ def start():
     """Runs a script in a process group of its own, which is ended after the test."""
     processes = []
 
-    def make(body, run="sys.exit(Parent(drain, work, killed).run())"):
+    def make(body, run="sys.exit(Parent(drain, work, died).run())"):
         processes.append(
             subprocess.Popen(
                 [sys.executable, "-c", f"{HEAD}\n{body}\n{run}"],
@@ -50,7 +50,7 @@ def start():
         process.communicate()
 
 
-WORKS = "work, killed = until_drained, lambda killer: False"
+WORKS = "work, died = until_drained, lambda code: False"
 
 
 def child_of(process):
@@ -67,7 +67,7 @@ def test_a_signal_to_the_parent_drains_the_process_that_works(start, number):
 
 
 def test_a_signal_to_both_counts_once(start):
-    process = start("def work():\n  until_drained()\n  time.sleep(0.2)\n  say('over', drain.over)\nkilled = None")
+    process = start("def work():\n  until_drained()\n  time.sleep(0.2)\n  say('over', drain.over)\ndied = None")
     child_of(process)
     os.killpg(process.pid, signal.SIGINT)
     assert process.stdout.readline() == "over False\n"
@@ -75,7 +75,7 @@ def test_a_signal_to_both_counts_once(start):
 
 def test_a_second_signal_ends_the_grace(start):
     process = start(
-        "def work():\n  until_drained()\n  say('begun')\n  while not drain.over: time.sleep(0.01)\nkilled = None"
+        "def work():\n  until_drained()\n  say('begun')\n  while not drain.over: time.sleep(0.01)\ndied = None"
     )
     child_of(process)
     process.terminate()
@@ -98,21 +98,28 @@ def test_the_process_that_works_ends_with_its_parent_however_that_ended(start, s
 
 
 def test_a_process_that_was_killed_is_replaced_and_its_killer_is_told(start):
-    process = start("work = until_drained\ndef killed(killer):\n  say(killer.name)\n  return True")
+    process = start("work = until_drained\ndef died(code):\n  say(code)\n  return True")
     first = child_of(process)
     os.kill(first, signal.SIGSEGV)
-    assert process.stdout.readline() == "SIGSEGV\n"
+    assert process.stdout.readline() == "-11\n"
     assert child_of(process) != first
 
 
 def test_nobody_is_forked_again_once_the_worker_is_to_end(start):
-    process = start("work = until_drained\ndef killed(killer):\n  drain.begin()\n  return True")
+    process = start("work = until_drained\ndef died(code):\n  drain.begin()\n  return True")
     os.kill(child_of(process), signal.SIGKILL)
     assert process.wait(10) == 0
 
 
+def test_an_exit_of_foreign_code_is_no_end_of_its_own(start):
+    process = start(
+        "import ctypes\nwork = lambda: ctypes.CDLL(None).exit(3)\ndef died(code):\n  say(code)\n  return True"
+    )
+    assert [process.stdout.readline() for _ in range(2)] == ["3\n"] * 2
+
+
 def test_an_end_of_its_own_passes_on_as_the_exit_code(start):
-    process = start("def work():\n  raise RuntimeError('no such queue')\nkilled = None")
+    process = start("def work():\n  raise RuntimeError('no such queue')\ndied = None")
     _, said = process.communicate(timeout=10)
     assert process.returncode == 1
     assert said.count("no such queue") == 1
@@ -120,7 +127,7 @@ def test_an_end_of_its_own_passes_on_as_the_exit_code(start):
 
 def test_one_that_is_killed_before_it_has_a_job_is_started_ever_more_seldom_and_still_drains_at_once(start):
     process = start(
-        "def work():\n  say(time.monotonic())\n  os.kill(os.getpid(), signal.SIGSEGV)\nkilled = lambda killer: False"
+        "def work():\n  say(time.monotonic())\n  os.kill(os.getpid(), signal.SIGSEGV)\ndied = lambda code: False"
     )
     at = [float(process.stdout.readline()) for _ in range(5)]
     gaps = [after - before for before, after in zip(at, at[1:], strict=False)]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mercer.errors import JobFailed, Unavailable
+from mercer.errors import JobFailed, OutOfMemory, Unavailable
 from workers.problems import reason
 
 
@@ -19,6 +19,12 @@ def test_out_of_memory_tells_the_bytes_and_what_to_change():
     detail = reason(MemoryError(), "j1", needed).detail
     assert "123,456,789 bytes" in detail
     assert "float32" in detail
+
+
+def test_out_of_memory_tells_how_much_there_was():
+    error = reason(MemoryError(), "j1", needed, memory_bytes=100_000_000)
+    assert isinstance(error, OutOfMemory)
+    assert "100,000,000" in error.detail
 
 
 @pytest.mark.parametrize("error", [ValueError("secret 42"), ZeroDivisionError("secret 42"), KeyError("secret 42")])
