@@ -21,8 +21,9 @@ from mercer.uploads import Source, of_array
 
 MAX_JOBS = 1_000
 """Named in one request; the service's bound."""
-SUBMIT_JOBS = 256
-"""Submitted in one request, four full batches: workers begin with them while the next are on their way."""
+SUBMIT_JOBS = 192
+"""Submitted in one request, three full batches: workers begin with them while the next are on their way. With their
+arrays uploaded these are less than 64 kB, which the service parses at once; in a longer document it looks twice."""
 MAX_BODY_BYTES = 8_000_000
 """Of one request; the service's bound is a little higher."""
 MAX_HELD_BYTES = 64 * 2**20
