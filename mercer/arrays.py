@@ -105,6 +105,7 @@ def parse_header(head: bytes) -> Header:
     return Header(shape, np.dtype(descr), len(head))
 
 
+@lru_cache(maxsize=1_024)
 def header_bytes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     """An npy 1.0 header, padded to 64 bytes so that the data can be mapped aligned."""
     text = f"{{'descr': {dtype.str!r}, 'fortran_order': False, 'shape': {shape!r}, }}"
@@ -152,4 +153,9 @@ def first_not_finite(array: np.ndarray[Any, Any]) -> tuple[int, ...] | None:
 
 def info_of(array: np.ndarray[Any, Any], *, minimum: bool = True) -> ArrayInfo:
     """What admission needs to know of an inline array; its minimum costs more than all the rest."""
-    return ArrayInfo(array.shape, array.dtype.name, float(array.min()) if minimum else None)
+    return ArrayInfo(array.shape, _name(array.dtype), float(array.min()) if minimum else None)
+
+
+@lru_cache(maxsize=64)  # NumPy takes 2 us to say it
+def _name(dtype: np.dtype[Any]) -> str:
+    return dtype.name
