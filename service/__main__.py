@@ -59,7 +59,8 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     gc.freeze()  # what is imported stays: to look through it again and again costs each small job 15 us
-    Server(_config(settings, app), app.state.parts.draining).run()
+    config = _config(settings, app)
+    Server(config, app.state.parts.draining).run([_listener(config, settings.stalled_s)])
     return 0
 
 
@@ -91,6 +92,14 @@ def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=settings.drain_s,
     )
+
+
+def _listener(config: uvicorn.Config, stalled_s: float) -> socket.socket:
+    """The socket to listen on; the kernel cuts off a connection whose client takes nothing for so long, or is gone."""
+    listener = config.bind_socket()
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted connections inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stalled_s * 1_000))
+    return listener
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import cache, lru_cache
@@ -20,6 +21,7 @@ from service.draining import Draining
 from service.front import Front
 from service.metrics import MeasureRequests, Metrics
 from service.parts import Parts
+from service.room import Room
 from service.settings import Settings
 from service.tracing import TraceRequests
 from service.upkeep import Upkeep
@@ -81,6 +83,8 @@ def create_app(
         admitter=Admitter(broker, batches),
         draining=Draining(),
         metrics=Metrics(settings.max_queued),
+        room=Room(settings.max_bodies_bytes),
+        conversions=asyncio.Semaphore(settings.max_conversions),
     )
     front = MeasureRequests(Front(app.build_middleware_stack(), FRONT), parts.metrics)
     app.middleware_stack = front if tracing is None else TraceRequests(front, tracing)

@@ -20,15 +20,12 @@ from mercer.batches import MAX_BYTES, MAX_LINES, MEDIA_TYPE, Batch
 from mercer.errors import IdempotencyConflict, QueueFull, TooLarge, UnknownBatch, UnsupportedFormat
 from service.batch_lines import Lines
 from service.batch_records import batch_json, batch_of, line_json
-from service.bodies import pieces
+from service.bodies import large_pieces
 from service.documented import header, problems, reference
 from service.headers import MAX_WAIT_S, cancel_after, idempotency_key
 from service.parts import Parts, PartsDep
 from service.principals import Principal, PrincipalDep
 from store.disk import Appender
-
-PIECE_BYTES = 2**20
-"""Handed to a thread at a time."""
 
 MEDIA_TYPES = (MEDIA_TYPE, "application/x-ndjson")
 NDJSON = "application/x-ndjson"
@@ -101,18 +98,13 @@ async def submit(request: Request, parts: PartsDep, principal: PrincipalDep) -> 
 async def _receive(request: Request, received: Appender) -> str:
     """Keep the body aside; its SHA-256."""
     sha256 = hashlib.sha256()
-    piece = bytearray()
 
     def keep(data: bytearray) -> None:
         sha256.update(data)
         received.write(data)
 
-    async for chunk in pieces(request, MAX_BYTES):
-        piece += chunk
-        if len(piece) >= PIECE_BYTES:
-            await run_in_threadpool(keep, piece)
-            piece = bytearray()
-    await run_in_threadpool(keep, piece)
+    async for piece in large_pieces(request, MAX_BYTES):
+        await run_in_threadpool(keep, piece)
     return sha256.hexdigest()
 
 

@@ -15,16 +15,13 @@ from starlette.responses import Response
 
 from mercer.errors import InvalidRequest, UnknownDataset, UnsupportedFormat
 from mercer.jobs import Dataset
-from service.bodies import pieces
+from service.bodies import large_pieces
 from service.byte_responses import NPY, not_modified, npy_file
 from service.documented import problems
 from service.parts import Parts, PartsDep
 from service.principals import PrincipalDep
 from store.datasets import Datasets
 from store.uploads import Format, KnownUpload, Upload
-
-PIECE_BYTES = 2**20
-"""Handed to a thread at a time: a hop costs about 0.1 ms, and this is all that an upload holds in memory."""
 
 FORMATS: dict[str, Format] = {NPY: "npy", "text/csv": "csv", "application/vnd.apache.parquet": "parquet"}
 
@@ -80,17 +77,15 @@ async def _receive(parts: Parts, datasets: Datasets, digest: str, format: Format
     """Stream the body into the store, one piece in memory at a time, in threads: hashing and disks block."""
     async with contextmanager_in_threadpool(datasets.upload(digest, format)) as target:
         await _feed(target, request, parts.settings.max_upload_bytes)
-        return await run_in_threadpool(target.commit)
+        if format == "npy":
+            return await run_in_threadpool(target.commit)
+        async with parts.conversions:
+            return await run_in_threadpool(target.commit)
 
 
 async def _feed(target: Upload | KnownUpload, request: Request, limit: int) -> None:
-    piece = bytearray()
-    async for chunk in pieces(request, limit):
-        piece += chunk
-        if len(piece) >= PIECE_BYTES:
-            await run_in_threadpool(target.write, piece)
-            piece = bytearray()
-    await run_in_threadpool(target.write, piece)
+    async for piece in large_pieces(request, limit):
+        await run_in_threadpool(target.write, piece)
 
 
 @router.get("/{digest}", response_class=Response, responses={200: _FILE, 206: _FILE, **problems(400, 404, 416)})

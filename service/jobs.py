@@ -16,7 +16,7 @@ from mercer.errors import FieldError, NotRetryable, TooLarge, UnknownJob
 from mercer.jobs import Job, State, Worker
 from mercer.specs import KINDS
 from service.admission import MAX_JOBS, Admission, is_bulk, parse, reads_store
-from service.bodies import read_json, read_model
+from service.bodies import JsonBody, read_model
 from service.documented import body_of, content, header, problems
 from service.field_errors import MAX_ERRORS
 from service.headers import MAX_WAIT_S, Preference, cancel_after, idempotency_key, preference
@@ -87,11 +87,11 @@ async def submit(request: Request) -> Response:
     key = idempotency_key(request.headers.get("idempotency-key"))
     preferred = preference(request.headers.get("prefer"))
     cancel_after_ms = cancel_after(request.headers.get("cancel-after"))
-    body = await read_json(request, MAX_BULK_BYTES)
-    bulk = is_bulk(body)
-    if not bulk and len(body) > MAX_JSON_BYTES:
-        raise TooLarge(f"expected a spec of at most {MAX_JSON_BYTES} bytes, got {len(body)}; upload its arrays")
-    submissions = await _submissions(parts.admission_of(principal.tenant), body, key, cancel_after_ms)
+    async with JsonBody(request, MAX_BULK_BYTES) as body:
+        bulk = is_bulk(body)
+        if not bulk and len(body) > MAX_JSON_BYTES:
+            raise TooLarge(f"expected a spec of at most {MAX_JSON_BYTES} bytes, got {len(body)}; upload its arrays")
+        submissions = await _submissions(parts.admission_of(principal.tenant), body, key, cancel_after_ms)
     admitted = await parts.door.admit(submissions)
     parts.metrics.count([one.kind for one in submissions], sum(one.replayed for one in admitted))
     if bulk:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -109,22 +110,21 @@ def parse_many(body: bytes, most: int) -> list[Spec]:
     return specs
 
 
-def _jobs(body: bytes, most: int) -> list[bytes]:
+def _jobs(body: bytes, most: int) -> Iterator[bytes]:
     """Each job's part of the document."""
     text = _text(body)
     begin = _BEGIN.match(text)
     if begin is None:
         raise InvalidSpec("1 field is not valid.", errors=(FieldError("/jobs", "expected a list"),))
-    place, jobs = begin.end(), list[bytes]()
-    while True:
+    place = begin.end()
+    for _ in range(most):
         stop = _past(text, place)
-        jobs.append(text[place:stop].encode())
-        if len(jobs) > most:
-            detail = f"expected at most {most} items, got more"
-            raise InvalidSpec("1 field is not valid.", errors=(FieldError("/jobs", detail),))
+        yield text[place:stop].encode()
         if _END.fullmatch(text, stop):
-            return jobs
+            return
         place = _after_comma(text, stop)
+    detail = f"expected at most {most} items, got more"
+    raise InvalidSpec("1 field is not valid.", errors=(FieldError("/jobs", detail),))
 
 
 def _text(body: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import Semaphore
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated
@@ -15,6 +16,7 @@ from service.admitting import Admitter
 from service.door import Door
 from service.draining import Draining
 from service.metrics import Metrics
+from service.room import Room
 from service.settings import Settings
 from store.batches import BatchFiles
 from store.datasets import Datasets
@@ -36,6 +38,10 @@ class Parts:
     admitter: Admitter
     draining: Draining
     metrics: Metrics
+    room: Room
+    """Memory for the bodies of requests."""
+    conversions: Semaphore
+    """Processes that read CSV and Parquet."""
 
 
 async def parts_of(request: Request) -> Parts:

@@ -41,6 +41,21 @@ class Settings(BaseSettings):
     max_result_bytes: int = Field(
         2**36, ge=1, description="Largest result of one job, in bytes; beyond it the job is refused (422)."
     )
+    max_bodies_bytes: int = Field(
+        2**28,
+        ge=1,
+        description="Memory for the bodies of requests at once, in bytes; beyond it they wait 10 s, then get 503.",
+    )
+    max_conversions: int = Field(2, ge=1, description="CSV and Parquet files read at once, each by a process.")
+    body_timeout_s: float = Field(
+        15.0, gt=0, description="How long a client may send nothing of its body, in seconds; then it gets 408."
+    )
+    min_body_rate: float = Field(
+        10_000.0, gt=0, description="How much of its body a client must send on average, in bytes a second; else 408."
+    )
+    stalled_s: float = Field(
+        60.0, gt=0, description="How long a client may read nothing of its answer before it is cut off, in seconds."
+    )
     log_format: Literal["text", "json"] = Field("text", description="Lines of text, or one JSON object a line.")
     drain_s: int = Field(
         10, ge=0, description="How long requests in flight may take to finish after SIGTERM, in seconds."
