@@ -11,6 +11,8 @@ import numpy as np
 
 from gpu.leaves import Floats
 
+FITTING_SINGLE = {np.dtype(np.float32), np.dtype(np.float16)}
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -27,7 +29,7 @@ class Stack:
     @classmethod
     def of(cls, arrays: Sequence[Floats], dtype: np.dtype[Any]) -> Stack:
         """Put arrays of equal width one after another, for this dtype; a single one is not copied if it need not be."""
-        single = dtype == np.float32 and all(array.dtype in (np.float32, np.float16) for array in arrays)
+        single = dtype == np.float32 and {array.dtype for array in arrays} <= FITTING_SINGLE
         kind = np.float32 if single else np.float64
         if len(arrays) == 1:
             return cls(np.ascontiguousarray(arrays[0], dtype=kind), np.array([len(arrays[0])]))

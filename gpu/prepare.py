@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,19 +19,15 @@ from mercer.kernels import Family, KernelFunction, Polynomial, Power, Product, S
 MAX_SINGLE_DEGREE = 8
 """A product of more factors multiplies float32's rounding errors beyond what is promised: it is made in float64."""
 
-TOGETHER = 256
+TOGETHER = 512
 """Requests that are prepared together: enough to hide the cost of a call, few enough to stay in the cache."""
 
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 ONE_LEAF = (Instruction(Op.LEAF),)
 
 
-class Request(NamedTuple):
-    """k(x_i, y_j): points (n, d) and (m, d) of any real dtype; y absent for K(x, x)."""
-
-    kernel: KernelFunction
-    x: Floats
-    y: Floats | None
+Request = tuple[KernelFunction, Floats, Floats | None]
+"""k, x, y for k(x_i, y_j): points (n, d) and (m, d) of any real dtype; y None for K(x, x)."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +84,7 @@ def program(kernel: KernelFunction, x: Floats, y: Floats | None, dtype: np.dtype
     Raises:
         InvalidSpec: the points, or their distances in lengthscales, are too large for float64.
     """
-    (batch,) = batches([Request(kernel, x, y)], dtype)
+    (batch,) = batches([(kernel, x, y)], dtype)
     return batch.programs()[0]
 
 
@@ -98,13 +94,12 @@ def batches(requests: Sequence[Request], dtype: np.dtype[Any]) -> Iterator[Batch
     Raises:
         InvalidSpec: the points, or their distances in lengthscales, are too large for float64.
     """
-    alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+    alike: dict[tuple[object, ...], list[int]] = defaultdict(list)
     for index, (kernel, x, y) in enumerate(requests):
-        precision = DOUBLE if dtype == DOUBLE or degree(kernel) > MAX_SINGLE_DEGREE else SINGLE
-        alike[precision, x.shape[1], y is None, *_form(kernel)].append(index)
-    for (precision, *_), indices in alike.items():
+        alike[x.shape[1], y is None, _form(kernel)].append(index)
+    for indices in alike.values():
         for start in range(0, len(indices), TOGETHER):
-            yield from _together(requests, indices[start : start + TOGETHER], precision)
+            yield from _together(requests, indices[start : start + TOGETHER], dtype)
 
 
 def degree(kernel: KernelFunction) -> int:
@@ -125,24 +120,28 @@ def degree(kernel: KernelFunction) -> int:
     raise TypeError(f"no degree of {type(kernel).__name__}")
 
 
-def _form(kernel: KernelFunction) -> Sequence[object]:
+def _is_family(kernel: KernelFunction) -> bool:
+    """By its name: isinstance takes ten times as long for pydantic's classes."""
+    return kernel.family in families.PREPARE
+
+
+def _form(kernel: Any) -> tuple[object, ...]:
     """Equal for kernels that differ in numbers alone."""
-    if isinstance(kernel, Family):
+    if _is_family(kernel):
         return (kernel.family, kernel.active_dimensions)
     return (kernel.structure(), *(leaf.active_dimensions for leaf in kernel.leaves()))
 
 
 def _together(requests: Sequence[Request], indices: list[int], dtype: np.dtype[Any]) -> Iterator[Batch]:
     """Batches of requests of one form: usually one, but two where some of them need float64."""
-    chosen = [requests[index] for index in indices]
-    x = Stack.of([request.x for request in chosen], dtype)
-    ys = [request.y for request in chosen if request.y is not None]
-    y = Stack.of(ys, dtype) if ys else None
-    kernels = [request.kernel for request in chosen]
-    single = isinstance(kernels[0], Family)
+    kernels, xs, ys = zip(*[requests[index] for index in indices], strict=True)
+    x, y = Stack.of(xs, dtype), None if ys[0] is None else Stack.of(ys, dtype)
+    single = _is_family(kernels[0])
     leaves: Any = [kernels] if single else zip(*(kernel.leaves() for kernel in kernels), strict=True)
     prepared = tuple(families.prepare(leaf, x, y, dtype) for leaf in leaves)
-    lossy = np.zeros(len(chosen), dtype=bool)
+    lossy = np.zeros(len(kernels), dtype=bool)
+    if dtype == SINGLE and (not single or kernels[0].family == "polynomial"):
+        lossy |= [degree(kernel) > MAX_SINGLE_DEGREE for kernel in kernels]
     for leaf in prepared:
         lossy |= leaf.lossy
     if not lossy.any():

@@ -133,7 +133,7 @@ def directions(x: Floats) -> tuple[Floats, Floats]:
 
 def matrix(values: Sequence[float | tuple[float, ...]], points: Stacks) -> Floats:
     """One row for each job: (T, 1) where all are single numbers, else (T, k)."""
-    if all(isinstance(value, float) for value in values):
+    if {*map(type, values)} == {float}:
         return np.array(values)[:, None]
     return np.array([np.broadcast_to(value, width(points)) for value in values])
 

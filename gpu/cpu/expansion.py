@@ -1,8 +1,8 @@
 """Squared distances as ||u||^2 + ||v||^2 - 2 u . v, the product by BLAS: only where that keeps the digits.
 
-With points moved to their mean the error of b is at most e = EPSILON (max ||u||^2 + max ||v||^2), as measured over the
-tests' data; the error of k is e times the slope of f. Functions that are steep at b = 0, such as exp(-sqrt(b)), have no
-such bound: there b is summed again directly where it is below a cut.
+The error of b is at most e = EPSILON (max ||u||^2 + max ||v||^2), as measured over the tests' data; the error of k is e
+times the slope of f. Points for which that is too much are moved to their mean first. Functions that are steep at 0,
+such as exp(-sqrt(b)), have no such bound: there b is summed again directly where it is below a cut.
 """
 
 from __future__ import annotations
@@ -72,10 +72,18 @@ def _expand(index: int, leaf: Leaf) -> Expansion | None:
     if leaf.base is Base.DOT:
         nothing = np.zeros(max(len(leaf.u), len(leaf.v)), leaf.u.dtype)
         return Expansion(index, leaf.u, leaf.v, nothing[: len(leaf.u)], nothing[: len(leaf.v)], -1.0)
+    unmoved = _of_points(index, leaf, leaf.u, leaf.v)
+    if unmoved is not None and unmoved.cut < 0:
+        return unmoved  # near enough to the origin: two copies of the points are saved
     centre = leaf.u.mean(axis=0, dtype=np.float64).astype(leaf.u.dtype)
     u = leaf.u - centre
-    v = u if leaf.v is leaf.u else leaf.v - centre
-    row_norms, column_norms = _squared_norms(u), _squared_norms(v)
+    return _of_points(index, leaf, u, u if leaf.v is leaf.u else leaf.v - centre)
+
+
+def _of_points(index: int, leaf: Leaf, u: Floats, v: Floats) -> Expansion | None:
+    """The expansion of a distance between these points, which are the leaf's but for a shift."""
+    row_norms = _squared_norms(u)
+    column_norms = row_norms if v is u else _squared_norms(v)
     error = EPSILON[u.dtype] * (float(row_norms.max()) + float(column_norms.max()))
     cut = _cut(leaf, error)
     return None if cut is None else Expansion(index, u, v, row_norms, column_norms, cut)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
-from itertools import pairwise
+from itertools import groupby, pairwise
 from queue import SimpleQueue
 
 import numpy as np
@@ -18,10 +18,8 @@ from gpu.device import Device
 from gpu.leaves import Floats
 from gpu.prepare import Batch
 
-SERIAL_WORK = 200_000
-"""Entries times dimensions; less is not worth sharing between threads."""
-SHARES = 4
-"""Parts of a batch for each thread, so that none waits long for another."""
+SERIAL_WORK = 1_000_000
+"""Entries times dimensions, about 0.1 ms; less is not worth waking threads."""
 
 
 def evaluate(batches: Iterable[Batch], device: Device) -> Iterator[tuple[Batch, list[Floats]]]:
@@ -39,13 +37,15 @@ def _start(batch: Batch, device: Device) -> tuple[list[Floats], list[Future[None
     sizes = packed.tasks["n"] * packed.tasks["m"]
     out = device.buffers.take(int(sizes.sum()), packed.points.dtype)
     work = sizes * np.add.reduceat(packed.leaves["k"] + ENTRY_WORK, packed.tasks["leaf"])
-    bounds = _shares(work, device.n_threads * SHARES if work.sum() > SERIAL_WORK else 1)
-    tile = NO_PRODUCTS[out.dtype]
-    running = [
-        device.threads.submit(strips.compute, packed, tile, parts, first, last, out) for first, last in pairwise(bounds)
-    ]
-    columns = packed.tasks["m"].tolist()
-    return [matrix.reshape(-1, m) for matrix, m in zip(_split(out, sizes), columns, strict=True)], running
+    share = partial(strips.compute, packed, NO_PRODUCTS[out.dtype], parts)
+    if work.sum() < SERIAL_WORK:
+        share(0, len(parts), out)
+        running = []
+    else:
+        running = [
+            device.threads.submit(share, first, last, out) for first, last in pairwise(_shares(work, device.n_threads))
+        ]
+    return _matrices(out, packed.tasks), running
 
 
 def diagonals(batch: Batch) -> list[Floats]:
@@ -116,6 +116,18 @@ def _whole(packed: Packed) -> Records:
     parts["task"], parts["row_end"], parts["column_end"], parts["stride"] = np.arange(len(n)), n, m, m
     parts["out"] = np.cumsum(n * m) - n * m
     return parts
+
+
+def _matrices(out: Floats, tasks: Records) -> list[Floats]:
+    """A view for each; those of one shape are made together, which is quicker."""
+    matrices: list[Floats] = []
+    start = 0
+    for (n, m), like in groupby(zip(tasks["n"].tolist(), tasks["m"].tolist(), strict=True)):
+        count = len(list(like))
+        end = start + count * n * m
+        matrices.extend(out[start:end].reshape(count, n, m))
+        start = end
+    return matrices
 
 
 def _split(flat: Floats, sizes: Floats) -> list[Floats]:

@@ -83,7 +83,7 @@ def pack(batch: Batch, products: Sequence[int] = ()) -> Packed:
     pools = _Pools(_Pool(batch.dtype), _Pool(batch.dtype), _Pool(DOUBLE))
     leaves = _leaves(batch, pools)
     leaves["product"][list(products)] = range(len(products))
-    steps = np.array([(step.op, step.index, step.value) for code in batch.codes for step in code], STEP)
+    steps = _steps(batch.codes)
     m = np.repeat(batch.columns.sizes, len(batch.leaves))
     block = BLOCK_BYTES // batch.dtype.itemsize
     sizes = -(-m // block) * block * leaves["k"] * (leaves["product"] < 0)
@@ -92,6 +92,14 @@ def pack(batch: Batch, products: Sequence[int] = ()) -> Packed:
     points, others, tables = (pool.array() for pool in pools)
     pack_columns(others, leaves, m, block, columns)
     return Packed(_tasks(batch), leaves, steps, points, others, columns, tables, _depth(batch.codes[0]))
+
+
+def _steps(codes: Sequence[tuple[Instruction, ...]]) -> Records:
+    """The records of all instructions; kernels of one leaf share the code itself, which is then read once."""
+    shared = all(code is codes[0] for code in codes)
+    read = codes[:1] if shared else codes
+    steps = np.array([(step.op, step.index, step.value) for code in read for step in code], STEP)
+    return np.tile(steps, len(codes)) if shared else steps
 
 
 def _tasks(batch: Batch) -> Records:

@@ -37,11 +37,11 @@ def reference(spec: Gram, arrays: Mapping[str, Floats]) -> Floats:
 def run(tasks: Sequence[Task], device: Device) -> list[Answer]:
     """One answer for each task. Small matrices are computed at once and together, large ones while they are read."""
     answers: list[Any] = [None] * len(tasks)
-    alike: dict[Way, list[int]] = defaultdict(list)
+    alike: dict[tuple[Any, ...], list[int]] = defaultdict(list)
     for index, task in enumerate(tasks):
         alike[_way(task)].append(index)
     for way, indices in alike.items():
-        answered = _answers(way, [tasks[index] for index in indices], device)
+        answered = _answers(Way(*way), [tasks[index] for index in indices], device)
         for index, answer in zip(indices, answered, strict=True):
             answers[index] = answer
     return answers
@@ -58,11 +58,12 @@ class Way(NamedTuple):
     """Whether the matrices are computed at once, together."""
 
 
-def _way(task: Task) -> Way:
-    spec = cast(Gram, task.spec)
+def _way(task: Task) -> tuple[Any, ...]:
+    """The fields of a Way: a plain tuple, because every task of a batch has one made."""
+    spec: Any = task.spec
     x = task.arrays["x"]
     entries = len(x) * len(task.arrays.get("y", x))
-    return Way(spec.dtype, spec.normalise, spec.diagonal_only, entries <= SMALL_ENTRIES and not spec.centre)
+    return spec.dtype, spec.normalise, spec.diagonal_only, entries <= SMALL_ENTRIES and not spec.centre
 
 
 def _answers(way: Way, tasks: Sequence[Task], device: Device) -> list[Answer]:
@@ -73,24 +74,31 @@ def _answers(way: Way, tasks: Sequence[Task], device: Device) -> list[Answer]:
     dtype = DTYPES[way.dtype]
     made = _prepared(way.normalise, tasks, dtype)
     for batch, results in _diagonals(made) if way.diagonal_only else _evaluate(made, dtype, device):
-        for index, result in zip(batch.indices, results, strict=True):
-            task = tasks[index]
-            if way.normalise and batch.y is None:
+        if way.normalise and batch.y is None:
+            for result in results:
                 _set_to_one(result if way.diagonal_only else result.diagonal())
-            block = result if result.dtype == dtype else result.astype(dtype)
-            answers[index] = Answer(block.shape, dtype, (block,), _facts(task, batch.dtype))
+        blocks = results if results[0].dtype == dtype else [result.astype(dtype) for result in results]
+        arithmetic = NAMES[batch.dtype]
+        for index, block in zip(batch.indices, blocks, strict=True):
+            answers[index] = Answer(block.shape, dtype, (block,), _facts(tasks[index], arithmetic))
     return answers
 
 
-def _facts(task: Task, precision: np.dtype[Any]) -> dict[str, Any]:
+def _facts(task: Task, arithmetic: str) -> dict[str, Any]:
     """What to tell the user."""
-    return {"positive_definite": cast(Gram, task.spec).kernel.positive_definite, "arithmetic": NAMES[precision]}
+    spec: Any = task.spec
+    return {"positive_definite": spec.kernel.positive_definite, "arithmetic": arithmetic}
 
 
 def _prepared(normalise: bool, tasks: Sequence[Task], dtype: np.dtype[Any]) -> Iterator[Batch]:
-    requests = [Request(cast(Gram, task.spec).kernel, task.arrays["x"], task.arrays.get("y")) for task in tasks]
+    requests = [_request(task) for task in tasks]
     for batch in batches(requests, dtype):
         yield _normalised(batch, requests) if normalise else batch
+
+
+def _request(task: Task) -> Request:
+    spec: Any = task.spec
+    return spec.kernel, task.arrays["x"], task.arrays.get("y")
 
 
 def _normalised(batch: Batch, requests: Sequence[Request]) -> Batch:
@@ -99,10 +107,8 @@ def _normalised(batch: Batch, requests: Sequence[Request]) -> Batch:
         rows = np.concatenate(cpu.diagonals(batch))
         return batch.normalised(rows, rows)
     chosen = [requests[index] for index in batch.indices]
-    rows, columns = (
-        _diagonal_of([Request(request.kernel, points, None) for request, points in zip(chosen, sides, strict=True)])
-        for sides in ([request.x for request in chosen], [request.y for request in chosen if request.y is not None])
-    )
+    rows = _diagonal_of([(kernel, x, None) for kernel, x, _ in chosen])
+    columns = _diagonal_of([(kernel, y, None) for kernel, _, y in chosen if y is not None])
     return batch.normalised(rows, columns)
 
 
@@ -127,7 +133,7 @@ def _large(task: Task, device: Device) -> Answer:
     (batch,) = _prepared(spec.normalise, [task], DOUBLE if spec.centre else DTYPES[spec.dtype])
     shape = (int(batch.x.sizes[0]), int(batch.columns.sizes[0]))
     blocks = (_centred if spec.centre else _panels)(batch, task, device)
-    return Answer(shape, DTYPES[spec.dtype], blocks, _facts(task, batch.dtype))
+    return Answer(shape, DTYPES[spec.dtype], blocks, _facts(task, NAMES[batch.dtype]))
 
 
 def _panels(batch: Batch, task: Task, device: Device) -> Iterator[Floats]:

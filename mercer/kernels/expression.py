@@ -179,6 +179,11 @@ class Family(KernelFunction):
     non_negative_inputs: ClassVar[bool] = False
     """Whether the points must be >= 0, as histograms are."""
 
+    @property
+    def positive_definite(self) -> bool:
+        """True, unless the family says otherwise."""
+        return True
+
     def located(self, pointer: str = "") -> Iterator[tuple[str, Family]]:
         """Itself alone."""
         yield pointer, self

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from gpu.leaves import Base, Function, Instruction, Op
-from gpu.prepare import DOUBLE, MAX_SINGLE_DEGREE, SINGLE, TOGETHER, Request, batches, degree, program
+from gpu.prepare import DOUBLE, MAX_SINGLE_DEGREE, SINGLE, TOGETHER, batches, degree, program
 from mercer import kernels as k
 from tests.gpu.computing import points
 
@@ -113,7 +113,7 @@ def test_matern_is_in_closed_form_where_there_is_one(nu, function):
 
 
 def test_requests_of_one_form_are_prepared_together_whatever_their_numbers():
-    requests = [Request(k.Gaussian(lengthscale=float(s)), points(s, 2), None) for s in range(1, 9)]
+    requests = [(k.Gaussian(lengthscale=float(s)), points(s, 2), None) for s in range(1, 9)]
     (batch,) = batches(requests, DOUBLE)
     assert batch.indices == list(range(8))
     assert [len(made.leaves[0].u) for made in batch.programs()] == list(range(1, 9))
@@ -121,28 +121,28 @@ def test_requests_of_one_form_are_prepared_together_whatever_their_numbers():
 
 def test_requests_that_differ_in_form_are_prepared_apart():
     requests = [
-        Request(k.Gaussian(), X, None),
-        Request(k.Gaussian(), X, X),
-        Request(k.Gaussian(), points(6, 3), None),
-        Request(k.Gaussian(active_dimensions=[1]), X, None),
-        Request(k.Linear() + k.White(), X, None),
-        Request(k.Linear() * k.White(), X, None),
+        (k.Gaussian(), X, None),
+        (k.Gaussian(), X, X),
+        (k.Gaussian(), points(6, 3), None),
+        (k.Gaussian(active_dimensions=[1]), X, None),
+        (k.Linear() + k.White(), X, None),
+        (k.Linear() * k.White(), X, None),
     ]
     assert sorted(batch.indices for batch in batches(requests, DOUBLE)) == [[i] for i in range(6)]
 
 
 def test_only_the_lossy_requests_of_a_batch_go_to_float64():
-    requests = [Request(k.Gaussian(lengthscale=s), X, None) for s in (1.0, 1e-6, 2.0)]
+    requests = [(k.Gaussian(lengthscale=s), X, None) for s in (1.0, 1e-6, 2.0)]
     assert {batch.dtype: batch.indices for batch in batches(requests, SINGLE)} == {SINGLE: [0, 2], DOUBLE: [1]}
 
 
 def test_a_long_batch_is_prepared_in_parts():
-    requests = [Request(k.Gaussian(), points(2, 1), None)] * (TOGETHER + 1)
+    requests = [(k.Gaussian(), points(2, 1), None)] * (TOGETHER + 1)
     assert [len(batch.indices) for batch in batches(requests, DOUBLE)] == [TOGETHER, 1]
 
 
 def test_normalising_multiplies_by_a_leaf_of_factors():
-    (batch,) = batches([Request(k.Linear(), np.array([[3.0, 4.0], [0.0, 0.0]]), None)], DOUBLE)
+    (batch,) = batches([(k.Linear(), np.array([[3.0, 4.0], [0.0, 0.0]]), None)], DOUBLE)
     rows = np.array([25.0, 0.0])
     (made,) = batch.normalised(rows, rows).programs()
     assert made.code[1:] == (Instruction(Op.LEAF, 1), Instruction(Op.MULTIPLY))

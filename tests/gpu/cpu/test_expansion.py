@@ -30,6 +30,12 @@ def test_a_far_origin_is_no_reason_against_it():
     assert taken(k.Gaussian(lengthscale=SCALE), points(20, D) + 1e4) == [0]
 
 
+def test_only_points_that_need_it_are_moved_to_their_mean():
+    near, far = (program(k.Gaussian(lengthscale=SCALE), points(20, D) + shift, None, DOUBLE) for shift in (0, 1e4))
+    assert expansions(near)[0].u is near.leaves[0].u
+    assert abs(expansions(far)[0].u).max() < 10
+
+
 def test_distant_clusters_are():
     x = points(20, D) + 1e3 * (np.arange(20) % 2)[:, None]
     assert taken(k.Gaussian(lengthscale=SCALE), x) == []
