@@ -61,7 +61,7 @@ def serve() -> int:
                 f"Mercer listens on {service.url}, its data is in {service.data_dir}. Ctrl-C drains and stops it.",
                 flush=True,
             )
-            threading.Thread(target=_tell_workers, args=(service.port, n_workers), daemon=True).start()
+            threading.Thread(target=_tell_workers, args=(service, n_workers), daemon=True).start()
             _wait_for_interrupt()
     except DataDirLocked:
         return _refuse(
@@ -104,12 +104,13 @@ def _wait_for_interrupt() -> None:
         )
 
 
-def _tell_workers(port: int, n_workers: int) -> None:
+def _tell_workers(service: LocalService, n_workers: int) -> None:
     """Print each worker once it is ready; the first compilation takes some seconds."""
     told: set[str] = set()
     while len(told) < n_workers:
         time.sleep(0.2)
-        for worker in json.loads(ask(port, "/v1/workers") or b'{"workers": []}')["workers"]:
+        answer = ask(service.port, "/v1/workers", service.root_key)
+        for worker in json.loads(answer or b'{"workers": []}')["workers"]:
             if worker["name"] not in told:
                 told.add(worker["name"])
                 print(f"Worker {worker['name']} is ready on {worker['device']}.", flush=True)

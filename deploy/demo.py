@@ -46,7 +46,7 @@ def run(out: Path = ROOT / "demo") -> None:
         try:
             with _step("start Valkey, the service and a worker"):
                 service.start()
-            with mercer.Client(service.url) as client:
+            with mercer.Client(service.url, api_key=service.root_key) as client:
                 gram = _build(client, lengthscale)
         finally:
             with _step("stop them"):

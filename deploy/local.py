@@ -72,6 +72,13 @@ class LocalService:
         return f"http://{HOST}:{self.port}"
 
     @property
+    def root_key(self) -> str | None:
+        """The API key that its environment gives; None when it asks for none."""
+        if file := self._environment.get("MERCER_ROOT_KEY_FILE"):
+            return Path(file).read_text().strip()
+        return self._environment.get("MERCER_ROOT_KEY")
+
+    @property
     def pids(self) -> dict[str, int]:
         """By name: valkey (when it is ours), service, worker-1, worker-2, ..."""
         return {process.name: process.pid for process in self._processes()}
@@ -172,12 +179,12 @@ def free_port(port: int = 0) -> int:
         return int(listener.getsockname()[1])
 
 
-def ask(port: int, path: str) -> bytes | None:
+def ask(port: int, path: str, api_key: str | None = None) -> bytes | None:
     """The body of a 200 answer of the service; None when there is none."""
     # Not urllib, which would send it through the proxy that the environment names.
     connection = HTTPConnection(HOST, port, timeout=5.0)
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Authorization": f"Bearer {api_key}"} if api_key else {})
         response = connection.getresponse()
         body = response.read()
     except (OSError, HTTPException):

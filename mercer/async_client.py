@@ -16,6 +16,7 @@ from mercer.batches import Batch
 from mercer.catalogue import delete_dataset, describe, fetch_dataset, list_datasets
 from mercer.handles import AsyncJobHandle
 from mercer.jobs import Dataset, Job, State
+from mercer.key_handles import AsyncKeys
 from mercer.progress import Progress
 from mercer.specs import Spec
 from mercer.submitting import RUN_HOLD_S, Options, submit, submit_many, upload_dataset
@@ -29,16 +30,23 @@ class AsyncClient:
 
     Args:
         url: Where the service is; MERCER_URL, else http://127.0.0.1:8000.
+        api_key: Who asks; MERCER_API_KEY, else nobody.
         timeout_s: For one request.
         transport: How requests are sent, such as httpx2.ASGITransport(app).
     """
 
     def __init__(
-        self, url: str | None = None, *, timeout_s: float = 30.0, transport: httpx2.AsyncBaseTransport | None = None
+        self,
+        url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 30.0,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self.url = service_url(url)
-        self._transport = AsyncTransport(self.url, timeout_s, transport)
+        self._transport = AsyncTransport(self.url, timeout_s, transport, api_key)
         self.datasets = AsyncDatasets(self._transport)
+        self.keys = AsyncKeys(self._transport)
 
     async def __aenter__(self) -> Self:
         return self

@@ -13,14 +13,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mercer import batch_commands, commands
+from mercer import batch_commands, commands, key_commands
 from mercer.client import Client
 from mercer.errors import ConnectionFailed, MercerError, Unavailable
 from mercer.jobs import State
+from mercer.keys import Scope
 from mercer.plots import PlotsNotInstalled
 
 DONE, REFUSED, WRONG_USAGE, NO_SERVICE, INTERRUPTED = 0, 1, 2, 3, 130
-MEND_THE_COMMAND = frozenset({400, 413, 415, 422})
+MEND_THE_COMMAND = frozenset({400, 401, 403, 413, 415, 422})
 """Statuses of errors that the same command would meet again."""
 
 
@@ -81,13 +82,18 @@ def one_line(error: Exception) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """All commands and their arguments."""
-    root = argparse.ArgumentParser(prog="mercer", description="Kernel computation as a service.")
+    root = argparse.ArgumentParser(
+        prog="mercer",
+        description="Kernel computation as a service.",
+        epilog="MERCER_API_KEY is the key that is sent to a service that asks for one.",
+    )
     root.set_defaults(url=None, json=False, output=None, plot=None)
     commands_of = root.add_subparsers(required=True, metavar="COMMAND")
     _add_gram(commands_of)
     _add_job_commands(commands_of)
     _add_batch(commands_of)
     _add_datasets(commands_of)
+    _add_keys(commands_of)
     kernels = commands_of.add_parser("kernels", help="the kernel functions and their formulas")
     kernels.add_argument("--json", action="store_true", help="their JSON schemas")
     kernels.set_defaults(command=commands.kernels)
@@ -175,6 +181,28 @@ def _add_datasets(commands_of: argparse._SubParsersAction[argparse.ArgumentParse
     upload.add_argument("file", type=Path, nargs="+", help="an .npy, .csv or .parquet file")
     delete = actions.add_parser("delete", parents=[common], help="delete data sets")
     delete.add_argument("digest", nargs="+")
+
+
+def _add_keys(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    keys = commands_of.add_parser("keys", help="create, list and revoke API keys")
+    actions = keys.add_subparsers(required=True, metavar="ACTION")
+    create = actions.add_parser("create", parents=[_common("print the record")], help="print a new key, this once")
+    create.add_argument("name", help="who or what uses it")
+    create.add_argument(
+        "--scope",
+        action="append",
+        required=True,
+        choices=[scope.value for scope in Scope],
+        help="what it may do; repeat",
+    )
+    create.add_argument("--tenant", help="whose objects it reaches (default: yours)")
+    create.add_argument("--expires-in-days", type=float, metavar="DAYS", help="from when on it is refused")
+    create.set_defaults(command=key_commands.create)
+    listing = actions.add_parser("list", parents=[_common("print the records")], help="the newest first")
+    listing.set_defaults(command=key_commands.listing)
+    revoke = actions.add_parser("revoke", parents=[_common()], help="refuse keys from now on")
+    revoke.add_argument("id", nargs="+")
+    revoke.set_defaults(command=key_commands.revoke)
 
 
 if __name__ == "__main__":

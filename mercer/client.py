@@ -16,6 +16,7 @@ from mercer.batches import Batch
 from mercer.catalogue import delete_dataset, describe, fetch_dataset, list_datasets
 from mercer.handles import JobHandle
 from mercer.jobs import Dataset, Job, State
+from mercer.key_handles import Keys
 from mercer.progress import Progress
 from mercer.specs import Spec
 from mercer.submitting import RUN_HOLD_S, Options, submit, submit_many, upload_dataset
@@ -35,16 +36,23 @@ class Client:
 
     Args:
         url: Where the service is.
+        api_key: Who asks; MERCER_API_KEY, else nobody.
         timeout_s: For one request.
         transport: How requests are sent, such as httpx2.HTTPTransport(uds="/run/mercer.sock").
     """
 
     def __init__(
-        self, url: str | None = None, *, timeout_s: float = 30.0, transport: httpx2.BaseTransport | None = None
+        self,
+        url: str | None = None,
+        *,
+        api_key: str | None = None,
+        timeout_s: float = 30.0,
+        transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self.url = service_url(url)
-        self._transport = SyncTransport(self.url, timeout_s, transport)
+        self._transport = SyncTransport(self.url, timeout_s, transport, api_key)
         self.datasets = Datasets(self._transport)
+        self.keys = Keys(self._transport)
 
     def __enter__(self) -> Self:
         return self

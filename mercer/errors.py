@@ -7,10 +7,13 @@ MercerError
     DigestMismatch              422  the body is not what its digest says
     CostExceeded                422  the job needs more than the service allows
     IdempotencyConflict         422  the key was used for another job
+    Unauthenticated             401  no API key, or none that is valid
+    Forbidden                   403  the API key lacks a scope
     NotFound                    404
         UnknownJob
         UnknownDataset
         UnknownBatch
+        UnknownKey
     NotFinished                 409  the result was asked for too early
     NoResult                    409  the job ended without a result
     NotRetryable                409  the job has not failed
@@ -131,6 +134,22 @@ class IdempotencyConflict(MercerError):
     title = "The idempotency key was used for another request"
 
 
+class Unauthenticated(MercerError):
+    """The service asks for an API key, and there was none, or one that is unknown, revoked or expired."""
+
+    code = "unauthenticated"
+    status = 401
+    title = "No valid API key"
+
+
+class Forbidden(MercerError):
+    """The API key is valid but lacks the scope that the request needs: ask for a key that has it."""
+
+    code = "forbidden"
+    status = 403
+    title = "The API key may not do this"
+
+
 class NotFound(MercerError):
     """No such thing."""
 
@@ -158,6 +177,13 @@ class UnknownBatch(NotFound):
 
     code = "unknown-batch"
     title = "No such batch"
+
+
+class UnknownKey(NotFound):
+    """No API key has this id, or it was revoked."""
+
+    code = "unknown-key"
+    title = "No such key"
 
 
 class NotFinished(MercerError):

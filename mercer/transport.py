@@ -33,10 +33,15 @@ def service_url(url: str | None) -> str:
     return chosen
 
 
-def _options(url: str) -> dict[str, Any]:
+def _headers(api_key: str | None) -> dict[str, str]:
+    key = api_key or os.environ.get("MERCER_API_KEY")
+    return {"User-Agent": "mercer-python"} | ({"Authorization": f"Bearer {key.strip()}"} if key else {})
+
+
+def _options(url: str, api_key: str | None) -> dict[str, Any]:
     # Loading the certificate authorities takes 25 ms, which plain http has no use for; this context trusts nobody.
     verify = True if url.startswith("https") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return {"base_url": url, "verify": verify, "headers": {"User-Agent": "mercer-python"}}
+    return {"base_url": url, "verify": verify, "headers": _headers(api_key)}
 
 
 def _arguments(request: Request, timeout_s: float) -> dict[str, Any]:
@@ -62,10 +67,12 @@ def _connection_errors(url: str) -> Iterator[None]:
 class SyncTransport:
     """Performs flows with blocking calls."""
 
-    def __init__(self, url: str, timeout_s: float, transport: httpx2.BaseTransport | None = None) -> None:
+    def __init__(
+        self, url: str, timeout_s: float, transport: httpx2.BaseTransport | None = None, api_key: str | None = None
+    ) -> None:
         self._url = url
         self._timeout_s = timeout_s
-        self._http = httpx2.Client(transport=transport, **_options(url))
+        self._http = httpx2.Client(transport=transport, **_options(url, api_key))
 
     def close(self) -> None:
         """Close the connections."""
@@ -133,10 +140,12 @@ class SyncTransport:
 class AsyncTransport:
     """Performs flows with await; work and the reading of files go to threads."""
 
-    def __init__(self, url: str, timeout_s: float, transport: httpx2.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, url: str, timeout_s: float, transport: httpx2.AsyncBaseTransport | None = None, api_key: str | None = None
+    ) -> None:
         self._url = url
         self._timeout_s = timeout_s
-        self._http = httpx2.AsyncClient(transport=transport, **_options(url))
+        self._http = httpx2.AsyncClient(transport=transport, **_options(url, api_key))
 
     async def close(self) -> None:
         """Close the connections."""

@@ -18,6 +18,7 @@ from service.draining import Draining
 from service.settings import Settings
 from store.batches import BatchFiles
 from store.datasets import Datasets
+from store.keys import ApiKeys
 from store.local import LocalObjects
 from store.results import Results
 from telemetry import logs
@@ -74,7 +75,7 @@ def _app(settings: Settings, tracing: Tracing | None) -> FastAPI:
         max_queued=settings.max_queued,
     )
     datasets = Datasets(objects, settings.max_upload_bytes)
-    return create_app(settings, broker, datasets, Results(objects), BatchFiles(objects), tracing)
+    return create_app(settings, broker, datasets, Results(objects), BatchFiles(objects), ApiKeys(objects), tracing)
 
 
 def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:

@@ -10,23 +10,29 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp
 
 from broker.service_broker import ServiceBroker
 from service import batches as batch_routes
 from service import catalogue, datasets, events, health, jobs, openapi, problems, results
+from service import keys as key_routes
 from service.admission import Admission
 from service.admitting import Admitter
 from service.door import Door
 from service.draining import Draining
 from service.front import Front
+from service.guard import Guard
+from service.keyring import Keyring
 from service.metrics import MeasureRequests, Metrics
 from service.parts import Parts
 from service.room import Room
+from service.scopes import protect
 from service.settings import Settings
 from service.tracing import TraceRequests
 from service.upkeep import Upkeep
 from store.batches import BatchFiles
 from store.datasets import Datasets
+from store.keys import ApiKeys
 from store.results import Results
 from telemetry.tracing import Tracing
 
@@ -45,6 +51,7 @@ ROUTERS = (
     events.router,
     datasets.router,
     batch_routes.router,
+    key_routes.router,
     catalogue.router,
     health.router,
 )
@@ -56,6 +63,7 @@ def create_app(
     datasets: Datasets,
     results: Results,
     batches: BatchFiles,
+    keys: ApiKeys,
     tracing: Tracing | None = None,
 ) -> FastAPI:
     """The service over what it is given; closes the broker and the traces when it ends."""
@@ -78,6 +86,8 @@ def create_app(
         datasets=datasets,
         results=results,
         batches=batches,
+        keys=keys,
+        keyring=Keyring(keys, settings.root) if settings.root else None,
         admission_of=lru_cache(TENANTS_KEPT)(lambda tenant: Admission(datasets.of(tenant).known, settings, tenant)),
         door=Door(broker, tracing),
         admitter=Admitter(broker, batches),
@@ -86,7 +96,10 @@ def create_app(
         room=Room(settings.max_bodies_bytes),
         conversions=asyncio.Semaphore(settings.max_conversions),
     )
-    front = MeasureRequests(Front(app.build_middleware_stack(), FRONT), parts.metrics)
+    front: ASGIApp = Front(app.build_middleware_stack(), FRONT)
+    if parts.keyring is not None:
+        front = Guard(front, parts.keyring)
+    front = MeasureRequests(front, parts.metrics)
     app.middleware_stack = front if tracing is None else TraceRequests(front, tracing)
     return app
 
@@ -113,4 +126,5 @@ def bare_app(**options: Any) -> FastAPI:
     async def show_openapi() -> dict[str, Any]:
         return described()
 
+    protect(app.router.routes)
     return app

@@ -11,6 +11,8 @@ JSON = "application/json"
 
 TITLES = {
     400: "The request cannot be read.",
+    401: "No valid API key; only where the service asks for keys.",
+    403: "The API key lacks the scope.",
     404: "No such thing.",
     406: "Accept allows none of the representations.",
     408: "The body did not come.",
@@ -24,6 +26,7 @@ TITLES = {
 }
 
 _RETRY_AFTER = {"Retry-After": {"description": "In seconds.", "schema": {"type": "integer"}}}
+_CHALLENGE = {"WWW-Authenticate": {"description": "Bearer", "schema": {"type": "string"}}}
 
 
 def reference(schema: str) -> dict[str, str]:
@@ -48,6 +51,8 @@ def _problem(status: int) -> dict[str, Any]:
         "description": TITLES.get(status) or HTTPStatus(status).phrase,
         "content": {MEDIA_TYPE: {"schema": reference("Problem")}},
     }
+    if status == 401:
+        answer["headers"] = _CHALLENGE
     if status in {429, 503}:
         answer["headers"] = _RETRY_AFTER
     return answer

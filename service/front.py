@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.problems import answer_to
+from service.scopes import check, need_of
 
 
 class Front:
@@ -26,7 +27,7 @@ class Front:
     def __init__(self, app: ASGIApp, routes: Iterable[BaseRoute]) -> None:
         self._app = app
         self._routes = {
-            (method, route.path): route
+            (method, route.path): (route, need_of(route))
             for route in routes
             if isinstance(route, APIRoute)
             for method in route.methods or ()
@@ -34,13 +35,15 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        route = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
-        if route is None:
+        found = self._routes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None
+        if found is None:
             await self._app(scope, receive, send)
             return
+        route, need = found
         scope["route"] = route
         request = Request(scope, receive, send)
         try:
+            check(scope, need)
             response = await route.endpoint(request)
         except Exception as error:  # noqa: BLE001 - each becomes a problem document
             response = answer_to(request, error)

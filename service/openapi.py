@@ -13,17 +13,25 @@ from pydantic.json_schema import models_json_schema
 
 from mercer.batches import Batch, BatchLine
 from mercer.jobs import Dataset, Job, Result, Worker
+from mercer.keys import CreatedKey, NewKey, Scope
 from mercer.specs import KINDS
 from service.admission import MAX_JOBS
 from service.batch_lines import Line
-from service.documented import reference
+from service.documented import problems, reference
 from service.jobs import Ids, Jobs, WaitFor
 from service.problems import Problem
+from service.scopes import NEEDS, Open
 
 TEMPLATE = "#/components/schemas/{model}"
 
-SENT: tuple[type[BaseModel], ...] = (Ids, WaitFor, Line, *KINDS.values())
-ANSWERED: tuple[type[BaseModel], ...] = (Jobs, Job, Result, Dataset, Worker, Batch, BatchLine, Problem)
+SENT: tuple[type[BaseModel], ...] = (Ids, WaitFor, Line, NewKey, *KINDS.values())
+ANSWERED: tuple[type[BaseModel], ...] = (Jobs, Job, Result, Dataset, Worker, Batch, BatchLine, CreatedKey, Problem)
+
+SCHEME = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "An API key; needed where the service has a root key. The scopes are those that the key must have.",
+}
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -34,6 +42,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas |= _schemas()
     _drop_fastapi_errors(document)
+    _add_security(document)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
     return document
 
@@ -65,6 +74,20 @@ def _schemas() -> dict[str, Any]:
     }
     schemas["Submission"] = {"anyOf": [reference("JobSpec"), reference("JobSpecs")]}
     return schemas
+
+
+def _add_security(document: dict[str, Any]) -> None:
+    """What service/scopes.py has enforced."""
+    document["components"]["securitySchemes"] = {"key": SCHEME}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            need = NEEDS[f"{method.upper()} {path}"]
+            if need is Open.TO_ALL:
+                operation["security"] = []
+                continue
+            operation["security"] = [{"key": [need.value] if isinstance(need, Scope) else []}]
+            refusals = problems(401, 403) if isinstance(need, Scope) else problems(401)
+            operation["responses"] |= {str(status): refusal for status, refusal in refusals.items()}
 
 
 def _drop_fastapi_errors(document: dict[str, Any]) -> None:

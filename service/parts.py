@@ -15,11 +15,13 @@ from service.admission import Admission
 from service.admitting import Admitter
 from service.door import Door
 from service.draining import Draining
+from service.keyring import Keyring
 from service.metrics import Metrics
 from service.room import Room
 from service.settings import Settings
 from store.batches import BatchFiles
 from store.datasets import Datasets
+from store.keys import ApiKeys
 from store.results import Results
 
 
@@ -32,6 +34,9 @@ class Parts:
     datasets: Datasets
     results: Results
     batches: BatchFiles
+    keys: ApiKeys
+    keyring: Keyring | None
+    """None where no keys are asked for."""
     admission_of: Callable[[str], Admission]
     """That of a tenant."""
     door: Door

@@ -8,7 +8,11 @@ from typing import Annotated
 from fastapi import Depends
 from starlette.requests import Request
 
+from mercer.keys import ALL_SCOPES, Scope
 from mercer.tenants import DEFAULT_TENANT
+
+ROOT = "root"
+"""What the key of the environment is called; no other has such an id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +23,15 @@ class Principal:
     """Whose objects they see."""
     key: str | None
     """The id of their API key; None where none is asked for."""
-    scopes: frozenset[str]
+    scopes: frozenset[Scope]
+
+    @property
+    def root(self) -> bool:
+        """Whether they administer the keys of all tenants."""
+        return self.key in (None, ROOT)
 
 
-EVERYBODY = Principal(DEFAULT_TENANT, None, frozenset())
+EVERYBODY = Principal(DEFAULT_TENANT, None, ALL_SCOPES)
 """Whoever reaches a service that asks for no keys."""
 
 

@@ -66,8 +66,10 @@ def answer_to(request: Request, error: Exception) -> Response:
 
 def response(error: MercerError) -> Response:
     """The answer for one of our own errors."""
-    retry = {} if error.retry_after_s is None else {"retry-after": str(error.retry_after_s)}
-    return _document(error.problem(), retry)
+    headers = {} if error.retry_after_s is None else {"retry-after": str(error.retry_after_s)}
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = 'Bearer realm="mercer"'
+    return _document(error.problem(), headers)
 
 
 def _document(problem: dict[str, Any], headers: dict[str, str]) -> Response:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIN_ROOT_KEY = 32
+"""Characters: 128 bits where they are hexadecimal digits."""
+
+_ROOT_KEY = re.compile(rf"[\x21-\x7e]{{{MIN_ROOT_KEY},1024}}")
 
 
 class Settings(BaseSettings):
@@ -23,7 +29,14 @@ class Settings(BaseSettings):
         "mercer", min_length=1, pattern=r"^[\w.-]+$", description="Prefix of every key; one for each installation."
     )
     data_dir: Path = Field(Path("data"), description="Folder of the data sets and results, on one file system.")
-    host: str = Field("127.0.0.1", description="Address to listen on; loopback only, as there are no API keys yet.")
+    root_key: SecretStr | None = Field(
+        None,
+        description="The API key with every scope, of 32 characters or more; with it, every request needs a key.",
+    )
+    root_key_file: Path | None = Field(
+        None, validate_default=True, description="A file that holds the root key, such as a mounted secret."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on; other than loopback only with a root key.")
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(8000, description="TCP port to listen on; 0 takes a free one.")
     result_ttl_s: int = Field(
         86_400, ge=1, description="How long a finished job's record and result are kept, in seconds."
@@ -61,15 +74,51 @@ class Settings(BaseSettings):
         10, ge=0, description="How long requests in flight may take to finish after SIGTERM, in seconds."
     )
 
+    @property
+    def root(self) -> str | None:
+        """The root key; None where no keys are asked for."""
+        if self.root_key is not None:
+            return self.root_key.get_secret_value()
+        return None if self.root_key_file is None else _read(self.root_key_file)
+
+    @field_validator("root_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            _check(key.get_secret_value())
+        return key
+
+    @field_validator("root_key_file")
+    @classmethod
+    def _readable(cls, file: Path | None, info: ValidationInfo) -> Path | None:
+        if file is not None and info.data.get("root_key") is not None:
+            raise ValueError("expected MERCER_ROOT_KEY or MERCER_ROOT_KEY_FILE, got both")
+        if file is not None:
+            _check(_read(file))
+        return file
+
     @field_validator("host")
     @classmethod
-    def _loopback(cls, host: str) -> str:
-        if host != "localhost" and not _is_loopback(host):
+    def _guarded(cls, host: str, info: ValidationInfo) -> str:
+        without_key = info.data.get("root_key") is None and info.data.get("root_key_file") is None
+        if without_key and host != "localhost" and not _is_loopback(host):
             raise ValueError(
-                f"expected a loopback address such as 127.0.0.1, got {host}: the service has no API keys yet, "
-                "so anybody who reaches it may use it; put an authenticating proxy in front of it instead"
+                f"expected a loopback address such as 127.0.0.1, got {host}: without API keys anybody who reaches the "
+                "service may use it; set MERCER_ROOT_KEY to `openssl rand -hex 32` and create keys with it"
             )
         return host
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"the root key cannot be read: {type(error).__name__}") from None
+
+
+def _check(key: str) -> None:
+    if not _ROOT_KEY.fullmatch(key):
+        raise ValueError(f"expected a root key of {MIN_ROOT_KEY} or more printable characters without spaces")
 
 
 def _is_loopback(host: str) -> bool:

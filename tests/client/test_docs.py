@@ -40,6 +40,7 @@ def test_the_page_of_the_command_runs_from_top_to_bottom(folder, client, capsys)
     for line in "".join(blocks("05-cli.md", "sh")).splitlines():
         words = shlex.split(line.replace(" ID", f" {client.jobs(limit=1)[0].id}" if " ID" in line else " ID"))
         words = [word if word != "DIGEST" else client.datasets.list()[0].digest for word in words]
+        words = [word if word != "KEY_ID" else client.keys.list()[0].id for word in words]
         assert words[0] == "mercer"
         assert main(words[1:]) == 0, f"{line}: {capsys.readouterr().err}"
 

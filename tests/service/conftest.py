@@ -15,6 +15,7 @@ from service.app import create_app
 from service.settings import Settings
 from store.batches import BatchFiles
 from store.datasets import Datasets
+from store.keys import ApiKeys
 from store.local import LocalObjects
 from store.results import Results
 
@@ -52,9 +53,14 @@ async def broker(settings):
     await broker.close()
 
 
+def make_app(settings, broker, objects):
+    datasets = Datasets(objects, settings.max_upload_bytes)
+    return create_app(settings, broker, datasets, Results(objects), BatchFiles(objects), ApiKeys(objects))
+
+
 @pytest.fixture
-async def app(settings, broker, objects, results):
-    app = create_app(settings, broker, Datasets(objects, settings.max_upload_bytes), results, BatchFiles(objects))
+async def app(settings, broker, objects):
+    app = make_app(settings, broker, objects)
     yield app
     await app.state.parts.admitter.close()
 

@@ -9,8 +9,7 @@ import service.admitting
 import service.batch_lines
 from broker.files import Part
 from broker.records import Submission
-from service.app import create_app
-from tests.service.conftest import SPEC, assert_problem
+from tests.service.conftest import SPEC, assert_problem, make_app
 
 STATES = ("queued", "running", "succeeded", "failed", "cancelled", "expired", "dead")
 
@@ -236,15 +235,14 @@ async def test_lines_that_meet_the_bound_until_the_deadline_expire_without_ever_
 
 @pytest.mark.parametrize("slice_", [1, 3, 500])
 async def test_a_service_that_ends_in_the_middle_of_the_admission_loses_nothing_and_admits_nothing_twice(
-    slice_, submit, app, look, settings, broker, admitted, worker, read, monkeypatch
+    slice_, submit, app, look, settings, broker, objects, admitted, worker, read, monkeypatch
 ):
     monkeypatch.setattr(service.admitting, "LINES_AT_ONCE", slice_)
     monkeypatch.setattr(service.admitting, "LEASE_MS", 50)
     batch = await submit(12)
     await asyncio.sleep(0.005)
     await app.state.parts.admitter.close()
-    parts = app.state.parts
-    again = create_app(settings, broker, parts.datasets, parts.results, parts.batches).state.parts.admitter
+    again = make_app(settings, broker, objects).state.parts.admitter
     again.wake()
     await admitted(12)
     await again.close()

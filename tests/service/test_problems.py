@@ -7,8 +7,7 @@ from broker.service_broker import ServiceBroker
 from mercer.errors import BY_CODE
 from mercer.kernels import FUNCTIONS
 from mercer.specs import KINDS
-from service.app import create_app
-from tests.service.conftest import SPEC, assert_problem
+from tests.service.conftest import SPEC, assert_problem, make_app
 
 GAUSSIAN = {"family": "gaussian"}
 DIGEST = "sha256:" + "0" * 64
@@ -283,9 +282,9 @@ async def test_every_error_of_the_tree_is_its_problem(client, failing, error):
     assert answer.headers["retry-after"] == "7"
 
 
-async def test_when_redis_is_away_the_client_is_told_when_to_come_back(settings, app):
+async def test_when_redis_is_away_the_client_is_told_when_to_come_back(settings, objects):
     broker = ServiceBroker("unix:///nowhere.sock", namespace="x", result_ttl_s=1, idempotency_ttl_s=1, max_queued=1)
-    away = create_app(settings, broker, app.state.parts.datasets, app.state.parts.results, app.state.parts.batches)
+    away = make_app(settings, broker, objects)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(away), base_url="http://testserver") as client:
         answer = await client.post("/v1/jobs", json=SPEC)
     await broker.close()
