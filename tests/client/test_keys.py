@@ -51,7 +51,7 @@ def test_a_tenant_works_and_another_sees_nothing_of_it(keyed, root, gram, points
     with mercer.Client(keyed, api_key=keys[0]) as acme, mercer.Client(keyed, api_key=keys[1]) as other:
         stored = acme.datasets.upload(np.repeat(points, 100, axis=0))
         job = acme.submit(mercer.Gram(kernel=gram().kernel, x=stored.select(rows=[0, 1])))
-        assert job.result(60).shape == (2, 2)
+        assert job.result(120).shape == (2, 2)
         batch = acme.batch([("a", gram())])
         with pytest.raises(UnknownJob):
             other.job(job.id)
