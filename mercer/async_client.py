@@ -13,7 +13,7 @@ import numpy as np
 from mercer.batch_flows import Pairs, fetch_batch, list_batches, submit_batch
 from mercer.batch_handles import AsyncBatchHandle
 from mercer.batches import Batch
-from mercer.catalogue import delete_dataset, describe, fetch_dataset, list_datasets
+from mercer.catalogue import delete_dataset, describe, fetch_dataset, list_datasets, prune_datasets
 from mercer.handles import AsyncJobHandle
 from mercer.jobs import Dataset, Job, State
 from mercer.key_handles import AsyncKeys
@@ -139,3 +139,7 @@ class AsyncDatasets:
     async def delete(self, digest: str) -> None:
         """See Datasets.delete."""
         await self._transport.run(delete_dataset(digest))
+
+    async def prune(self, older_than_days: float) -> tuple[Dataset, ...]:
+        """See Datasets.prune."""
+        return await self._transport.run(prune_datasets(older_than_days))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,15 @@ def fetch_dataset(digest: str) -> Flow[np.ndarray[Any, Any]]:
 def delete_dataset(digest: str) -> Flow[None]:
     """Forget a data set."""
     yield from exchange(Request("DELETE", f"/v1/datasets/{digest}"))
+
+
+def prune_datasets(older_than_days: float) -> Flow[tuple[Dataset, ...]]:
+    """Forget the data sets that were uploaded longer ago; those that were."""
+    before = datetime.now(UTC) - timedelta(days=older_than_days)
+    old = tuple(dataset for dataset in (yield from list_datasets()) if dataset.created_at < before)
+    for dataset in old:
+        yield from exchange(Request("DELETE", f"/v1/datasets/{dataset.digest}"), accept=(404,))
+    return old
 
 
 def describe(what: str) -> Flow[dict[str, Any]]:

@@ -174,13 +174,15 @@ def _add_batch(commands_of: argparse._SubParsersAction[argparse.ArgumentParser])
 
 def _add_datasets(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     common = _common("print the records")
-    datasets = commands_of.add_parser("datasets", parents=[common], help="list, upload and delete data sets")
+    datasets = commands_of.add_parser("datasets", parents=[common], help="list, upload, delete and prune data sets")
     datasets.set_defaults(command=commands.datasets, action=None)
     actions = datasets.add_subparsers(metavar="ACTION", dest="action")
     upload = actions.add_parser("upload", parents=[common], help="upload files")
     upload.add_argument("file", type=Path, nargs="+", help="an .npy, .csv or .parquet file")
     delete = actions.add_parser("delete", parents=[common], help="delete data sets")
     delete.add_argument("digest", nargs="+")
+    prune = actions.add_parser("prune", parents=[common], help="delete data sets that were uploaded long ago")
+    prune.add_argument("--older-than-days", type=float, required=True, metavar="DAYS")
 
 
 def _add_keys(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

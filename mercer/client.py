@@ -13,7 +13,7 @@ import numpy as np
 from mercer.batch_flows import Pairs, fetch_batch, list_batches, submit_batch
 from mercer.batch_handles import BatchHandle
 from mercer.batches import Batch
-from mercer.catalogue import delete_dataset, describe, fetch_dataset, list_datasets
+from mercer.catalogue import delete_dataset, describe, fetch_dataset, list_datasets, prune_datasets
 from mercer.handles import JobHandle
 from mercer.jobs import Dataset, Job, State
 from mercer.key_handles import Keys
@@ -196,3 +196,10 @@ class Datasets:
             UnknownDataset: no data set has this digest.
         """
         self._transport.run(delete_dataset(digest))
+
+    def prune(self, older_than_days: float) -> tuple[Dataset, ...]:
+        """Forget those that were uploaded longer ago, such as arrays that were uploaded for their jobs; returns them.
+
+        Jobs that still need one will fail.
+        """
+        return self._transport.run(prune_datasets(older_than_days))

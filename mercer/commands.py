@@ -94,10 +94,19 @@ def datasets(client: Client, arguments: Namespace) -> str:
         for digest in arguments.digest:
             client.datasets.delete(digest)
         return ""
-    found = [client.datasets.upload(path) for path in arguments.file] if arguments.action else client.datasets.list()
+    found = _found_datasets(client, arguments)
     if arguments.json:
         return _json_list(found)
     return table(("digest", "shape", "dtype", "from", "columns"), [_dataset_row(dataset) for dataset in found])
+
+
+def _found_datasets(client: Client, arguments: Namespace) -> Sequence[Dataset]:
+    match arguments.action:
+        case "upload":
+            return [client.datasets.upload(path) for path in arguments.file]
+        case "prune":
+            return client.datasets.prune(arguments.older_than_days)
+    return client.datasets.list()
 
 
 def kernels(arguments: Namespace) -> str:

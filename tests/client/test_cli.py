@@ -113,6 +113,7 @@ def test_data_sets_are_uploaded_listed_and_deleted(shell, csv):
     _, out, _ = shell("datasets", "upload", csv, "--json")
     digest = json.loads(out)[0]["digest"]
     assert digest in shell("datasets")[1]
+    assert digest not in shell("datasets", "prune", "--older-than-days", "1")[1]
     assert shell("datasets", "delete", digest) == (0, "", "")
     assert digest not in shell("datasets")[1]
     assert shell("datasets", "delete", digest)[0] == 1

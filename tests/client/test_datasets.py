@@ -1,9 +1,14 @@
+import json
+from datetime import UTC, datetime, timedelta
+
 import numpy as np
 import pytest
 
 import mercer
 from mercer import errors
 from mercer import kernels as k
+from mercer.catalogue import prune_datasets
+from mercer.steps import Reply, Request
 
 CSV = "a,b,name\n1,2,x\n3,4,y\n5,7,z\n"
 NUMBERS = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 7.0]])
@@ -69,6 +74,23 @@ def test_a_deleted_data_set_is_gone(client):
         client.datasets.get(dataset.digest)
     with pytest.raises(errors.UnknownDataset):
         client.datasets.delete(dataset.digest)
+
+
+def test_what_is_pruned_was_uploaded_before_and_may_be_gone_already():
+    now = datetime.now(UTC)
+    record = {"shape": [1, 1], "dtype": "float64", "format": "npy", "size_bytes": 136}
+    stored = [
+        {**record, "digest": f"sha256:{days:064d}", "created_at": (now - timedelta(days=days)).isoformat()}
+        for days in (0, 2, 5, 9)
+    ]
+    flow = prune_datasets(3.0)
+    assert next(flow) == Request("GET", "/v1/datasets")
+    first = flow.send(Reply(200, {}, json.dumps({"datasets": stored}).encode()))
+    second = flow.send(Reply(404, {}))
+    assert [(one.method, one.path[-1]) for one in (first, second)] == [("DELETE", "5"), ("DELETE", "9")]
+    with pytest.raises(StopIteration) as end:
+        flow.send(Reply(204, {}))
+    assert [dataset.digest[-1] for dataset in end.value.value] == ["5", "9"]
 
 
 def test_an_upload_with_a_bad_number_names_the_first(client):
