@@ -37,6 +37,7 @@ All begin with the tag `{namespace}:`, so that a cluster keeps them together and
     hook:<endpoint>:recent  list  the last deliveries that ended: message, event as above, JSON; joined by spaces
     hooks-due        zset    endpoint -> ms at which its next delivery is due, or its lease ends
     deadlines        zset    job -> ms at which it expires, unless it ends before; it may be there after it ended
+    probe            string  written at the start of a service that requires a durable server. Expires
     bell             list    the doorbell: at most one token; a worker without work blocks on it
     progress:<id>    stream  {f: fraction} as a worker reported it, capped; only where one did
     workers          zset    worker -> ms at which it counts as gone

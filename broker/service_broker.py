@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
+from broker.durability import file_fault, persistence
 from broker.faults import check_server
 from broker.files import Files, Part, slice_of
 from broker.keys import scoped, tag
@@ -100,13 +101,13 @@ class ServiceBroker:
         await self._wakes.close()
         await self._pipe.close()
 
-    async def ping(self) -> None:
-        """Ask for a sign of life.
+    async def fault(self) -> str | None:
+        """Why the server cannot keep what it accepts; None while it can.
 
         Raises:
-            Unavailable: There is none.
+            Unavailable: It does not answer.
         """
-        await self._pipe.command("PING")
+        return file_fault(persistence(await self._pipe.command("INFO", "persistence")))
 
     async def admit(self, submissions: Sequence[Submission], part: Part | None = None) -> list[Admitted]:
         """Queue all of them or none; of a part of a batch file none, too, when it was admitted already.

@@ -61,6 +61,8 @@ def serve() -> int:
                 f"Mercer listens on {service.url}, its data is in {service.data_dir}. Ctrl-C drains and stops it.",
                 flush=True,
             )
+            if "MERCER_REDIS_URL" not in os.environ:
+                print("Accepted jobs survive kill -9; a power cut may lose those of the last second.", flush=True)
             threading.Thread(target=_tell_workers, args=(service, n_workers), daemon=True).start()
             _wait_for_interrupt()
     except DataDirLocked:

@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import ValidationError
 
+from broker.durability import require_durable, tell_promise
 from broker.faults import UnsuitableRedis
 from broker.service_broker import ServiceBroker
 from mercer.errors import MercerError
@@ -67,6 +68,10 @@ def main() -> int:
 
 def _app(settings: Settings, tracing: Tracing | None) -> FastAPI:
     objects = LocalObjects(settings.data_dir)
+    if settings.require_durable:
+        require_durable(settings.redis_url, settings.namespace, trusted=settings.trust_durability)
+    else:
+        tell_promise(settings.redis_url)
     broker = ServiceBroker.connect(
         settings.redis_url,
         namespace=settings.namespace,

@@ -37,7 +37,7 @@ async def live() -> Alive:
 
 @router.get("/readyz", responses=problems(503))
 async def ready(parts: PartsDep) -> Alive:
-    """Say whether jobs can be taken: Redis answers, the store can be written, and the service is not ending."""
+    """Say whether jobs can be taken: Redis and the store can be written, and the service is not ending."""
     reasons = [
         reason for reason in (_ending(parts), await _redis(parts), await run_in_threadpool(_store, parts)) if reason
     ]
@@ -57,7 +57,8 @@ async def metrics(parts: PartsDep) -> Response:
 async def _seen(parts: Parts) -> Seen | None:
     try:
         async with asyncio.timeout(PROBE_S):
-            return Seen(await parts.broker.queue_depth(), len(await parts.broker.workers()))
+            broker = parts.broker
+            return Seen(await broker.queue_depth(), len(await broker.workers()), await broker.fault() is None)
     except (TimeoutError, MercerError):
         return None
 
@@ -77,12 +78,11 @@ def _ending(parts: Parts) -> str | None:
 async def _redis(parts: Parts) -> str | None:
     try:
         async with asyncio.timeout(PROBE_S):
-            await parts.broker.ping()
+            return await parts.broker.fault()
     except TimeoutError:
         return f"Redis did not answer within {PROBE_S:g} s"
     except MercerError as error:
         return error.detail
-    return None
 
 
 def _store(parts: Parts) -> str | None:

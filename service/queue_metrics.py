@@ -16,6 +16,8 @@ class Seen(NamedTuple):
 
     depth: Depth
     workers: int
+    writes: bool
+    """Whether the append-only file is written and fsynced."""
 
 
 class Room(NamedTuple):
@@ -55,14 +57,16 @@ class QueueCollector(Collector):
         dead = CounterMetricFamily("mercer_jobs_dead", "Jobs given up because their workers died.")
         expired = CounterMetricFamily("mercer_jobs_expired", "Jobs stopped at their deadline, running or not.")
         workers = GaugeMetricFamily("mercer_workers", "Workers that are alive.")
+        file = GaugeMetricFamily("mercer_aof_ok", "Whether Redis writes and fsyncs its append-only file.")
         if self.seen is not None:
+            file.add_metric([], int(self.seen.writes))
             depth.add_metric(["queued"], self.seen.depth.queued)
             depth.add_metric(["running"], self.seen.depth.running)
             oldest.add_metric([], self.seen.depth.oldest_ms / 1000)
             dead.add_metric([], self.seen.depth.dead)
             expired.add_metric([], self.seen.depth.expired)
             workers.add_metric([], self.seen.workers)
-        yield from (depth, oldest, dead, expired, workers)
+        yield from (depth, oldest, dead, expired, workers, file)
 
     def _room(self) -> Iterator[Metric]:
         free = GaugeMetricFamily("mercer_store_free_bytes", "Free bytes of the disk under the store.")

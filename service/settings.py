@@ -54,6 +54,13 @@ class Settings(BaseSettings):
     max_result_bytes: int = Field(
         2**36, ge=1, description="Largest result of one job, in bytes; beyond it the job is refused (422)."
     )
+    require_durable: bool = Field(
+        False, description="Refuse to start on a queue that may lose an accepted job when the power is cut."
+    )
+    trust_durability: bool = Field(
+        False,
+        description="Believe the provider of a queue that forbids CONFIG GET that it survives a power cut.",
+    )
     max_bodies_bytes: int = Field(
         2**28,
         ge=1,

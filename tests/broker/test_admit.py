@@ -78,7 +78,7 @@ async def test_a_key_is_forgotten_after_its_time(connect_service, submission):
 @pytest.mark.parametrize("key", [None, "k"])
 async def test_an_admission_whose_reply_was_lost_is_not_doubled(connect_service, proxy, submission, key):
     service = connect_service(proxy.url)
-    await service.ping()
+    await service.fault()
     proxy.lose_next_reply()
     job = submission(idempotency_key=key)
     assert await service.admit([job]) == [Admitted(job.id, replayed=False)]

@@ -109,7 +109,7 @@ async def test_cancelling_one_of_those_that_came_back_harms_no_other(service, ad
 async def test_a_cancel_whose_reply_was_lost_counts_once(connect_service, proxy, admit, service):
     job, _ = await admit(2)
     lossy = connect_service(proxy.url)
-    await lossy.ping()
+    await lossy.fault()
     proxy.lose_next_reply()
     assert (await lossy.cancel(job)).state == "cancelled"
     assert (proxy.lost, await service.depth()) == (1, (1, 0))

@@ -128,7 +128,7 @@ async def test_more_deadlines_than_one_script_looks_at_all_pass(service, admit, 
 async def test_an_expiry_whose_reply_was_lost_counts_once(connect_service, service, proxy, admit, pass_deadlines):
     through = connect_service(proxy.url)
     (job,) = await admit(cancel_after_ms=1000)
-    await through.ping()
+    await through.fault()
     pass_deadlines()
     proxy.lose_next_reply()
     await through.expire()

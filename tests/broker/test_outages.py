@@ -45,7 +45,7 @@ async def test_no_job_is_lost_when_redis_is_killed_and_restarted(brokers, own_va
 
 async def test_a_restart_is_ridden_out_by_those_who_ask_meanwhile(brokers, own_valkey, crash, submission):
     service, worker = brokers
-    await service.ping()
+    await service.fault()
     crash()
     job = submission()
     asking = asyncio.create_task(service.admit([job]))
@@ -58,7 +58,7 @@ async def test_a_restart_is_ridden_out_by_those_who_ask_meanwhile(brokers, own_v
 async def test_a_service_without_redis_says_so_and_recovers(brokers, own_valkey, crash, submission):
     service, _ = brokers
     crash()
-    for ask in (service.ping(), service.admit([submission()]), service.record("x"), service.wait(["x"], 1)):
+    for ask in (service.fault(), service.admit([submission()]), service.record("x"), service.wait(["x"], 1)):
         with pytest.raises(Unavailable, match="does not answer") as caught:
             await ask
         assert caught.value.retry_after_s == 1
@@ -110,7 +110,7 @@ async def test_scripts_that_the_server_forgot_are_taught_again(service, worker, 
 
 
 async def test_many_callers_at_once_teach_a_forgotten_script(service, submission, redis):
-    await service.ping()
+    await service.fault()
     redis.script_flush()
     await asyncio.gather(*(service.admit([submission()]) for _ in range(50)))
     assert await service.depth() == (50, 0)
@@ -166,7 +166,7 @@ async def test_a_closed_service_fails_those_who_still_ask(connect_service, admit
     service = connect_service()
     await service.close()
     with pytest.raises(Unavailable, match="stopping"):
-        await service.ping()
+        await service.fault()
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl"])
@@ -182,7 +182,7 @@ async def test_an_evicting_policy_without_a_limit_evicts_nothing_and_is_accepted
     own_valkey, own_redis, connect_service
 ):
     own_redis.config_set("maxmemory-policy", "allkeys-lru")
-    await connect_service(own_valkey.url).ping()
+    await connect_service(own_valkey.url).fault()
 
 
 async def test_a_server_that_forgets_at_a_restart_is_told_of(own_valkey, own_redis, connect_service, caplog):
@@ -205,14 +205,14 @@ def test_an_old_server_is_refused():
 async def test_a_server_that_does_not_answer_is_given_up_after_one_timeout(own_valkey, connect_service, monkeypatch):
     monkeypatch.setattr(pipe, "SOCKET_TIMEOUT_S", 0.3)
     service = connect_service(own_valkey.url)
-    await service.ping()
+    await service.fault()
     own_valkey.process.send_signal(signal.SIGSTOP)
     start = time.monotonic()
     with pytest.raises(Unavailable, match="does not answer"):
-        await service.ping()
+        await service.fault()
     assert time.monotonic() - start < 0.6
     own_valkey.process.send_signal(signal.SIGCONT)
-    await service.ping()
+    await service.fault()
 
 
 async def test_connecting_to_nobody_is_unavailable(connect_service, tmp_path):

@@ -81,3 +81,16 @@ def test_a_long_poll_is_answered_when_the_process_ends(server):
         answer = polling.result(timeout=5)
     assert (answer.status_code, answer.json()["state"]) == (200, "queued")
     process.wait(timeout=5)
+
+
+def test_a_process_that_requires_a_durable_queue_ends_on_another(valkey_url, tmp_path):
+    environment = os.environ | {
+        "MERCER_REDIS_URL": valkey_url,
+        "MERCER_DATA_DIR": str(tmp_path),
+        "MERCER_REQUIRE_DURABLE": "true",
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", "service"], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert ended.returncode == 1
+    assert "MERCER_REQUIRE_DURABLE: expected appendfsync always, got no" in ended.stderr
