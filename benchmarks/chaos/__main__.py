@@ -20,6 +20,7 @@ from benchmarks.chaos.acts import Outcome
 from benchmarks.chaos.checker import Checker
 from benchmarks.chaos.machine import Machine
 from benchmarks.chaos.nursery import Nursery
+from benchmarks.chaos.poison import mixed
 from benchmarks.chaos.storm import Storm
 from benchmarks.chaos.submitting import Submitter
 from benchmarks.report import save, table
@@ -29,16 +30,16 @@ STORM_LIMIT_S = 120.0
 SETTLE_S = 60.0
 WORKERS = 4
 CLIENTS = 2
+POISON_EVERY = 250
+"""So many jobs, and then one that kills whoever computes it."""
 
 
 def storm(nursery: Nursery, seed: int, jobs: int) -> Outcome:
     """All faults in random order, while clients submit."""
     with Machine(nursery, workers=WORKERS) as machine, Checker(machine.direct_port) as checker:
         clients = [
-            Submitter(
-                machine.faulty_url, checker, range(n, jobs, CLIENTS), rate=JOBS_PER_S / CLIENTS, seed=seed * CLIENTS + n
-            )
-            for n in range(CLIENTS)
+            Submitter(machine.faulty_url, checker, numbers, rate=JOBS_PER_S / CLIENTS, seed=seed * CLIENTS + n)
+            for n, numbers in enumerate(mixed(range(n, jobs, CLIENTS), POISON_EVERY) for n in range(CLIENTS))
         ]
         for client in clients:
             client.start()
@@ -49,8 +50,14 @@ def storm(nursery: Nursery, seed: int, jobs: int) -> Outcome:
             client.join()
         verdict = checker.settle(SETTLE_S)
         again = sum(record["attempt"] > 1 for record in checker.first.values())
-        notes = {**weather.counts, "jobs run again": again, "zombies turned away": machine.turned_away()}
-    return Outcome("storm", verdict.clean and verdict.accepted == jobs, verdict, notes)
+        poison = jobs // POISON_EVERY
+        notes = {
+            **weather.counts,
+            "jobs run again": again,
+            "zombies turned away": machine.turned_away(),
+            "poison quarantined": f"{poison - verdict.poison_let_through} of {poison}",
+        }
+    return Outcome("storm", verdict.clean and verdict.accepted == jobs + poison, verdict, notes)
 
 
 def planted(nursery: Nursery, what: str) -> Outcome:

@@ -5,7 +5,6 @@ import io
 import json
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from http.client import HTTPConnection, HTTPException
@@ -14,7 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from benchmarks.chaos.jobs import right
+from benchmarks.chaos.jobs import POISON_FROM, right
+from benchmarks.chaos.poison import quarantined
 
 LOOK_EVERY_S = 0.5
 IDS_AT_ONCE = 1_000
@@ -49,6 +49,8 @@ class Verdict:
     """Ended otherwise than with success, although nothing was wrong with them."""
     wrong: int = 0
     """The result is not the matrix of the formula."""
+    poison_let_through: int = 0
+    """Jobs that kill the process which computes them and are not `dead` for it."""
 
     @property
     def clean(self) -> bool:
@@ -96,15 +98,17 @@ class Checker:
         for step in (self.look, self._read_results, self._read_all_again):
             while not self._try(step) and time.monotonic() < deadline + 30:
                 time.sleep(0.1)
-        states = Counter(record["state"] for record in self.first.values())
+        ends = {job_id: record["state"] for job_id, record in self.first.items()}
+        poison = {job_id for job_id, number in self.accepted.items() if number >= POISON_FROM}
         return Verdict(
             accepted=len(self.accepted),
             lost=len(self._missing),
             changed=len({job_id for job_id, *_ in self.changes}),
             doubly_visible=len(set(self._listed()) - set(self.accepted)),
             stuck=len(set(self.accepted) - ended - self._missing),
-            quarantined=states.total() - states["succeeded"],
+            quarantined=sum(ends[job_id] != "succeeded" for job_id in ends.keys() - poison),
             wrong=len(self._wrong),
+            poison_let_through=sum(not quarantined(self.first[job_id]) for job_id in ended & poison),
         )
 
     def look(self) -> None:

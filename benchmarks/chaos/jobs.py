@@ -17,6 +17,9 @@ MEDIUM_EVERY = 25
 SLOW_EVERY = 101
 """Of so many jobs one computes for long enough to be met by faults."""
 
+POISON_FROM = 1_000_000
+"""Jobs from this number on kill the process that computes them (poison.py)."""
+
 CHECKED_ROWS = 8
 
 
@@ -33,9 +36,9 @@ def shape(number: int) -> Shape:
     """Of a job."""
     if number == LONG:
         return Shape(6_000, 32, 16, "float32")
-    if number % SLOW_EVERY == SLOW_EVERY - 1:
+    if number % SLOW_EVERY == SLOW_EVERY - 1 and number < POISON_FROM:
         return Shape(1_500, 3, 16, "float32")
-    return Shape(100 if number % MEDIUM_EVERY == 0 else 8, 3, 1, "float64")
+    return Shape(100 if number % MEDIUM_EVERY == 0 and number < POISON_FROM else 8, 3, 1, "float64")
 
 
 @cache

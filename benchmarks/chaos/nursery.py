@@ -19,8 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.chaos import poison, unfenced
 from benchmarks.chaos.power import build
-from benchmarks.chaos.unfenced import plant
 from gpu.device import Device
 from gpu.warm import warm
 
@@ -102,8 +102,10 @@ def run(kind: Kind, log: str) -> None:
         os.dup2(file, descriptor)
     code = 1
     try:
+        if kind != "service":
+            poison.plant()
         if kind == "unfenced":
-            plant()
+            unfenced.plant()
         code = sys.modules[MODULES[kind]].main()
     except BaseException:  # noqa: BLE001 - it goes to the log, and the process ends
         traceback.print_exc()

@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 
 import httpx2
@@ -37,7 +37,7 @@ class Submitter(threading.Thread):
     """
 
     def __init__(
-        self, url: str, checker: Checker, numbers: range, *, rate: float, seed: int, keyed: bool = True
+        self, url: str, checker: Checker, numbers: Sequence[int], *, rate: float, seed: int, keyed: bool = True
     ) -> None:
         super().__init__(daemon=True)
         transport = httpx2.HTTPTransport() if keyed else WithoutKeys()
