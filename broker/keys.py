@@ -38,6 +38,7 @@ All begin with the tag `{namespace}:`, so that a cluster keeps them together and
     hooks-due        zset    endpoint -> ms at which its next delivery is due, or its lease ends
     deadlines        zset    job -> ms at which it expires, unless it ends before; it may be there after it ended
     probe            string  written at the start of a service that requires a durable server. Expires
+    rate:<key>       hash    tokens that an API key may still spend on requests, at (ms of that number). Not while full
     bell             list    the doorbell: at most one token; a worker without work blocks on it
     progress:<id>    stream  {f: fraction} as a worker reported it, capped; only where one did
     workers          zset    worker -> ms at which it counts as gone

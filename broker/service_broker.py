@@ -221,6 +221,15 @@ class ServiceBroker:
                     return
                 await watch.wait(RECHECK_S)
 
+    async def lease_tokens(self, bucket: str, rate: float, most: int, wanted: int) -> tuple[int, int]:
+        """Some tokens of a bucket that fills by `rate` a second up to `most`, and in how many ms there is one.
+
+        Raises:
+            Unavailable: Redis is away.
+        """
+        leased, wait_ms = await self._pipe.run("lease_tokens", bucket, rate, most, wanted)
+        return int(leased), int(wait_ms)
+
     async def depth(self) -> tuple[int, int]:
         """How many jobs wait and how many run."""
         depth = await self.queue_depth()

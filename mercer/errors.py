@@ -20,7 +20,9 @@ MercerError
     NotAcceptable               406  the result has no such representation
     TooLarge                    413
     UnsupportedFormat           415
+    QuotaExceeded               413  the tenant stores as much as it may
     QueueFull                   429  with retry_after_s
+    RateLimited                 429  the API key sends too many requests
     Unavailable                 503  Redis is away, the store is full, or the service is draining
     JobFailed                        raised by Job.result()
         JobCancelled
@@ -226,6 +228,14 @@ class TooLarge(MercerError):
     title = "The body is too large"
 
 
+class QuotaExceeded(MercerError):
+    """The tenant's data sets take as many bytes as they may: delete some first."""
+
+    code = "quota-exceeded"
+    status = 413
+    title = "The tenant stores too much"
+
+
 class UnsupportedFormat(MercerError):
     """The body's media type is not one that the service reads."""
 
@@ -240,6 +250,14 @@ class QueueFull(MercerError):
     code = "queue-full"
     status = 429
     title = "The queue is full"
+
+
+class RateLimited(MercerError):
+    """The API key has sent too many requests: try again after `retry_after_s`."""
+
+    code = "rate-limited"
+    status = 429
+    title = "Too many requests"
 
 
 class Unavailable(MercerError):

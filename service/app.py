@@ -25,6 +25,8 @@ from service.guard import Guard
 from service.keyring import Keyring
 from service.metrics import MeasureRequests, Metrics
 from service.parts import Parts
+from service.quota import Quota
+from service.rates import RateLimits
 from service.room import Room
 from service.scopes import protect
 from service.settings import Settings
@@ -88,6 +90,7 @@ def create_app(
         batches=batches,
         keys=keys,
         keyring=Keyring(keys, settings.root) if settings.root else None,
+        quota=Quota(lambda tenant: datasets.of(tenant).used_bytes(), settings.max_tenant_bytes),
         admission_of=lru_cache(TENANTS_KEPT)(lambda tenant: Admission(datasets.of(tenant).known, settings, tenant)),
         door=Door(broker, tracing),
         admitter=Admitter(broker, batches),
@@ -98,7 +101,7 @@ def create_app(
     )
     front: ASGIApp = Front(app.build_middleware_stack(), FRONT)
     if parts.keyring is not None:
-        front = Guard(front, parts.keyring)
+        front = Guard(front, parts.keyring, RateLimits(broker, settings.key_rate, settings.key_burst))
     front = MeasureRequests(front, parts.metrics)
     app.middleware_stack = front if tracing is None else TraceRequests(front, tracing)
     return app

@@ -13,15 +13,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mercer.errors import InvalidRequest, UnknownDataset, UnsupportedFormat
+from mercer.errors import InvalidRequest, TooLarge, UnknownDataset, UnsupportedFormat
 from mercer.jobs import Dataset
-from service.bodies import large_pieces
+from service.bodies import declared_bytes, large_pieces
 from service.byte_responses import NPY, not_modified, npy_file
 from service.documented import problems
 from service.parts import Parts, PartsDep
 from service.principals import PrincipalDep
+from service.quota import Incoming
 from store.datasets import Datasets
-from store.uploads import Format, KnownUpload, Upload
+from store.uploads import Format
 
 FORMATS: dict[str, Format] = {NPY: "npy", "text/csv": "csv", "application/vnd.apache.parquet": "parquet"}
 
@@ -70,22 +71,40 @@ async def upload(digest: str, request: Request, parts: PartsDep, principal: Prin
     known = await run_in_threadpool(datasets.info, digest)
     if known is not None:
         return _answer(known, 200)
-    return _answer(await _receive(parts, datasets, digest, format, request), 201)
+    return _answer(await _admit(parts, principal.tenant, digest, format, request), 201)
 
 
-async def _receive(parts: Parts, datasets: Datasets, digest: str, format: Format, request: Request) -> Dataset:
+async def _admit(parts: Parts, tenant: str, digest: str, format: Format, request: Request) -> Dataset:
+    """Receive it within what the tenant may still store."""
+    limit = parts.settings.max_upload_bytes
+    declared = declared_bytes(request, limit) if "content-length" in request.headers else 0
+    async with parts.quota.incoming(tenant, declared) as incoming:
+        room = limit if incoming is None else min(limit, incoming.room)
+        datasets = parts.datasets.of(tenant, room)
+        try:
+            dataset = await _receive(parts, datasets, digest, format, request, incoming)
+        except TooLarge:
+            if incoming is not None and room < limit:
+                raise incoming.exceeded() from None
+            raise
+        if incoming is not None:
+            incoming.stored(dataset.size_bytes)
+        return dataset
+
+
+async def _receive(
+    parts: Parts, datasets: Datasets, digest: str, format: Format, request: Request, incoming: Incoming | None
+) -> Dataset:
     """Stream the body into the store, one piece in memory at a time, in threads: hashing and disks block."""
     async with contextmanager_in_threadpool(datasets.upload(digest, format)) as target:
-        await _feed(target, request, parts.settings.max_upload_bytes)
+        async for piece in large_pieces(request, parts.settings.max_upload_bytes):
+            if incoming is not None:
+                incoming.take(len(piece))
+            await run_in_threadpool(target.write, piece)
         if format == "npy":
             return await run_in_threadpool(target.commit)
         async with parts.conversions:
             return await run_in_threadpool(target.commit)
-
-
-async def _feed(target: Upload | KnownUpload, request: Request, limit: int) -> None:
-    async for piece in large_pieces(request, limit):
-        await run_in_threadpool(target.write, piece)
 
 
 @router.get("/{digest}", response_class=Response, responses={200: _FILE, 206: _FILE, **problems(400, 404, 416)})
@@ -109,6 +128,7 @@ async def delete(digest: str, parts: PartsDep, principal: PrincipalDep) -> None:
     _check(digest)
     if not await run_in_threadpool(parts.datasets.of(principal.tenant).delete, digest):
         raise UnknownDataset(f"no data set {digest} has been uploaded")
+    parts.quota.forget(principal.tenant)
 
 
 def _check(digest: str) -> None:

@@ -21,7 +21,7 @@ TITLES = {
     415: "The media type is not one that is read.",
     416: "The range begins after the last byte.",
     422: "The content is not valid; `errors` names the fields.",
-    429: "The queue is full.",
+    429: "The queue is full, or the API key sends too many requests.",
     503: "Redis is away, the store is full, or the service is ending.",
 }
 

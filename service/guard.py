@@ -9,6 +9,7 @@ from mercer.errors import MercerError
 from service.keyring import Keyring
 from service.principals import Principal
 from service.problems import answer_to
+from service.rates import RateLimits
 from service.scopes import OPEN_PATHS
 
 NOBODY = Principal("", "", frozenset())
@@ -21,11 +22,13 @@ class Guard:
     Args:
         app: What is behind.
         keyring: Knows the keys.
+        rates: What each of them may send.
     """
 
-    def __init__(self, app: ASGIApp, keyring: Keyring) -> None:
+    def __init__(self, app: ASGIApp, keyring: Keyring, rates: RateLimits) -> None:
         self._app = app
         self._keyring = keyring
+        self._rates = rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -43,4 +46,6 @@ class Guard:
         if scope["path"] in OPEN_PATHS:
             return NOBODY
         sent = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
-        return await self._keyring.principal(sent.decode("latin-1"))
+        principal = await self._keyring.principal(sent.decode("latin-1"))
+        await self._rates.spend(principal.key or "")
+        return principal

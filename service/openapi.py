@@ -86,7 +86,7 @@ def _add_security(document: dict[str, Any]) -> None:
                 operation["security"] = []
                 continue
             operation["security"] = [{"key": [need.value] if isinstance(need, Scope) else []}]
-            refusals = problems(401, 403) if isinstance(need, Scope) else problems(401)
+            refusals = problems(401, 403, 429) if isinstance(need, Scope) else problems(401, 429)
             operation["responses"] |= {str(status): refusal for status, refusal in refusals.items()}
 
 

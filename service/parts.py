@@ -17,6 +17,7 @@ from service.door import Door
 from service.draining import Draining
 from service.keyring import Keyring
 from service.metrics import Metrics
+from service.quota import Quota
 from service.room import Room
 from service.settings import Settings
 from store.batches import BatchFiles
@@ -37,6 +38,7 @@ class Parts:
     keys: ApiKeys
     keyring: Keyring | None
     """None where no keys are asked for."""
+    quota: Quota
     admission_of: Callable[[str], Admission]
     """That of a tenant."""
     door: Door

@@ -36,6 +36,12 @@ class Settings(BaseSettings):
     root_key_file: Path | None = Field(
         None, validate_default=True, description="A file that holds the root key, such as a mounted secret."
     )
+    key_rate: float = Field(
+        1_000.0, gt=0, description="Requests a second that one API key may send on average; beyond it 429."
+    )
+    key_burst: int = Field(
+        2_000, ge=1, description="Requests that one API key may send at once, after sending fewer than its rate."
+    )
     host: str = Field("127.0.0.1", description="Address to listen on; other than loopback only with a root key.")
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(8000, description="TCP port to listen on; 0 takes a free one.")
     result_ttl_s: int = Field(
@@ -47,6 +53,9 @@ class Settings(BaseSettings):
     max_queued: int = Field(100_000, ge=1, description="Jobs that may wait; beyond them a submission is refused (429).")
     max_upload_bytes: int = Field(
         2**33, ge=1, description="Largest upload of a data set, in bytes; larger ones are refused (413)."
+    )
+    max_tenant_bytes: int | None = Field(
+        None, ge=1, description="Most that the data sets of one tenant may take, in bytes (413); absent, no bound."
     )
     max_job_bytes: int = Field(
         2**34, ge=1, description="Most memory that one job may need in a worker, in bytes; beyond it is refused (422)."

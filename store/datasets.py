@@ -60,9 +60,13 @@ class Datasets:
         self._max_bytes = max_bytes
         self._prefix = prefix_of(tenant) + PREFIX
 
-    def of(self, tenant: str) -> Datasets:
-        """Those of another tenant."""
-        return Datasets(self._objects, self._max_bytes, tenant)
+    def of(self, tenant: str, max_bytes: int | None = None) -> Datasets:
+        """Those of another tenant, perhaps with a bound of its own."""
+        return Datasets(self._objects, self._max_bytes if max_bytes is None else max_bytes, tenant)
+
+    def used_bytes(self) -> int:
+        """How many bytes they take; lists all of them."""
+        return sum(entry.size for entry in self._objects.keys(self._prefix))
 
     @contextmanager
     def upload(self, digest: str, format: Format) -> Iterator[Upload | KnownUpload]:
