@@ -37,12 +37,18 @@ class Answer:
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     blocks: Iterable[np.ndarray[Any, Any]]
-    """C-contiguous blocks of whole rows, in order. A block is only valid until the next one is asked for."""
+    """C-contiguous blocks of whole rows, in order. A block is only valid until the next one is asked for.
+
+    A tuple holds the whole result as one block, computed already.
+    """
     facts: dict[str, Any] = field(default_factory=dict)
     """What to tell the user: see mercer.jobs.Result.facts."""
 
     def array(self) -> np.ndarray[Any, Any]:
         """The whole result in memory."""
+        if isinstance(self.blocks, tuple):
+            (whole,) = self.blocks
+            return whole
         out = np.empty(self.shape, self.dtype)
         row = 0
         for block in self.blocks:

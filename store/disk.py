@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import FileIO
 
@@ -29,6 +29,9 @@ def clear_reasons() -> Iterator[None]:
         raise Unavailable(f"{reason}: {os.strerror(error.errno or 0)}.") from error
 
 
+_MOST_PARTS = os.sysconf("SC_IOV_MAX")
+
+
 class Appender:
     """The end of an unbuffered file."""
 
@@ -50,3 +53,20 @@ class Appender:
                 written = self.file.write(rest)
                 self.size += written
                 rest = rest[written:]
+
+    def write_all(self, parts: Sequence[Buffer]) -> None:
+        """Append buffers one after another; the system takes many at once for a fraction of what each costs alone.
+
+        Raises:
+            Unavailable: the disk is full or cannot be written.
+        """
+        for start in range(0, len(parts), _MOST_PARTS):
+            some = parts[start : start + _MOST_PARTS]
+            with clear_reasons():
+                written = os.writev(self.file.fileno(), some)
+            self.size += written
+            for part in some:  # what a short write left
+                view = memoryview(part).cast("B")
+                if written < len(view):
+                    self.write(view[written:])
+                written = max(0, written - len(view))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from io import FileIO
 from pathlib import Path
@@ -33,6 +33,13 @@ class ObjectWriter(Protocol):
 
     def write(self, data: Buffer) -> None:
         """Append the bytes of any C-contiguous buffer.
+
+        Raises:
+            Unavailable: they cannot be stored.
+        """
+
+    def write_all(self, parts: Sequence[Buffer]) -> None:
+        """Append buffers one after another; quicker than each by itself.
 
         Raises:
             Unavailable: they cannot be stored.

@@ -57,6 +57,27 @@ class ResultBatch:
             return self._add_alone(header, blocks, length)
         return self._add_shared(header, blocks, length)
 
+    def add_together(self, arrays: Sequence[np.ndarray[Any, Any]]) -> list[Stored]:
+        """Write whole C-contiguous answers of at most OWN_OBJECT_BYTES each; quicker than one by one.
+
+        Raises:
+            Unavailable: they cannot be stored. The answers added before and after are not harmed.
+        """
+        if not arrays:
+            return []
+        key, writer = self._shared = self._shared or self._open_shared()
+        stored: list[Stored] = []
+        parts: list[bytes | memoryview] = []
+        end = writer.size
+        for array in arrays:
+            gap, header = -end % ALIGNMENT_BYTES, header_bytes(array.shape, array.dtype)
+            length = len(header) + array.nbytes
+            stored.append(Stored(key, end + gap, length))
+            parts += (bytes(gap) + header, array.data)
+            end += gap + length
+        writer.write_all(parts)
+        return stored
+
     def commit(self) -> None:
         """Make all answers durable: one fsync for the small ones together, one for each large one.
 

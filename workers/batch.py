@@ -18,7 +18,7 @@ from mercer.jobs import State
 from mercer.specs import Spec
 from store.datasets import Datasets
 from store.results import Results
-from workers.answers import record
+from workers.answers import records
 from workers.batching import bisect
 from workers.loading import Loaded, Loader, parsed
 from workers.problems import reason
@@ -100,7 +100,7 @@ class Batch:
         with self._stopwatch.computing():
             answers: list[Answer] = operation.run([job.task for job in jobs], self._bench.device)
         with self._bench.results.batch(jobs[0].claimed.id) as stored:
-            results = [record(answer, stored, self._stopwatch) for answer in answers]
+            results = records(answers, stored, self._stopwatch)
             stored.commit()
         timings = self._stopwatch.timings()
         return [

@@ -179,6 +179,10 @@ class Family(KernelFunction):
     non_negative_inputs: ClassVar[bool] = False
     """Whether the points must be >= 0, as histograms are."""
 
+    def depth(self) -> int:
+        """Nothing is inside it."""
+        return 1
+
     @property
     def positive_definite(self) -> bool:
         """True, unless the family says otherwise."""

@@ -41,6 +41,30 @@ def test_answers_come_back_as_they_were(results, shape, dtype):
         np.testing.assert_array_equal(fetch(results, where), array)
 
 
+@pytest.mark.parametrize("n", [0, 1, 5, 2_000])
+def test_answers_written_together_come_back_as_they_were(results, n):
+    arrays = [rng.normal(size=(index % 7 + 1, 3)).astype(("f4", "f8")[index % 2]) for index in range(n + 2)]
+    with results.batch("w") as batch:
+        stored = [add(batch, arrays[0]), *batch.add_together(arrays[1:-1]), add(batch, arrays[-1])]
+        batch.commit()
+    for array, where in zip(arrays, stored, strict=True):
+        np.testing.assert_array_equal(fetch(results, where), array, strict=True)
+        assert (where.offset + where.length - array.nbytes) % 64 == 0
+    assert len({where.object for where in stored}) == 1
+
+
+@pytest.mark.parametrize("taken", [1, 300, 450, 1_000])
+def test_what_a_short_write_left_is_written_after_it(results, monkeypatch, taken):
+    arrays = list(rng.normal(size=(4, 5, 5)))
+    writev = os.writev
+    monkeypatch.setattr(os, "writev", lambda fd, parts: writev(fd, [b"".join(parts)[:taken]]))
+    with results.batch("w") as batch:
+        stored = batch.add_together(arrays)
+        batch.commit()
+    for array, where in zip(arrays, stored, strict=True):
+        np.testing.assert_array_equal(fetch(results, where), array)
+
+
 def test_numpy_reads_the_file(results):
     array = rng.normal(size=(5, 4))
     with results.batch("w") as batch:
@@ -145,13 +169,17 @@ with results.batch("w") as batch:
             batch.add((rows,), np.dtype(float), [np.zeros(rows)])
         except Unavailable as error:
             print(error)
+    try:
+        batch.add_together([np.zeros(2**16)] * 3)
+    except Unavailable as error:
+        print(error)
     batch.commit()
 print(len(b"".join(results.read(*small[0]))))
 """
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    assert done.stdout == "The store is full: File too large.\n" * 2 + "144\n", done.stderr
+    assert done.stdout == "The store is full: File too large.\n" * 3 + "144\n", done.stderr
 
 
 def test_old_results_expire_and_young_ones_stay(results, objects):

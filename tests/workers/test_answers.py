@@ -9,7 +9,7 @@ import pytest
 from gpu.task import Answer
 from mercer.arrays import MAX_INLINE, from_npy, to_npy
 from mercer.jobs import Result
-from workers.answers import record
+from workers.answers import record, records
 from workers.stopwatch import Stopwatch
 
 
@@ -41,6 +41,20 @@ def test_a_larger_result_is_an_npy_file_in_the_store(shape, bench):
     assert "value" not in fields
     npy = b"".join(bench.results.read(fields["object"], fields["offset"], fields["length"]))
     np.testing.assert_array_equal(from_npy(npy), given)
+
+
+def test_the_records_of_a_batch_are_in_the_order_of_its_answers(bench):
+    given = [array(shape) for shape in ((50, 50), (3, 5), (40, 40), (60, 30), (1, 2_000_000), (33, 33))]
+    blocks = [(matrix,) if index % 2 == 0 else iter([matrix]) for index, matrix in enumerate(given)]
+    answers = [Answer(matrix.shape, matrix.dtype, some) for matrix, some in zip(given, blocks, strict=True)]
+    with bench.results.batch("test") as stored:
+        texts = records(answers, stored, Stopwatch())
+        stored.commit()
+    for text, matrix in zip(texts, given, strict=True):
+        fields = json.loads(text)
+        where = [fields.get(name) for name in ("object", "offset", "length")]
+        read = fields["value"] if "value" in fields else from_npy(b"".join(bench.results.read(*where)))
+        np.testing.assert_array_equal(read, matrix)
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
