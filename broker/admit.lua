@@ -1,7 +1,7 @@
 #!lua
 -- Queues many jobs, all or none; a job or an idempotency key that is known already is answered, not queued again.
 -- ARGV: max_queued, idempotency_ttl_s; of lines of a batch file that file, the number of the first line and the offset
--- behind the last one, else three empty; result_ttl_s; then for each job: id, kind, batch, spec, print, bytes, flops,
+-- behind the last one, else three empty; result_ttl_s; then for each job: id, kind, queue, spec, print, bytes, flops,
 -- alone, key (with its tenant), traceparent, custom, tenant, cancel_after_ms or 0 (of a file's lines, that of the file counts)
 -- Answers {'ok', now, jobs that waited before, answer ...} or {'conflict', number of the job} or {'full', queued, done per second}
 -- or {'stale'} when the file's next line is another one. Of a file that is to be cancelled, or
@@ -50,19 +50,19 @@ answer[3] = queued
 if #fresh > 0 and not ending and queued + #fresh > max_queued then return {'full', queued, rate} end
 
 local admitted = tonumber(redis.call('HGET', COUNTS, 'admitted') or 0)
-local batches, tenants = {}, {}
+local queues, tenants = {}, {}
 
-local function wait_in_line(id, batch)
-  local known = batches[batch]
-  local entry = redis.call('XADD', known and queue_key(batch) or make_queue(batch), '*', 'i', id)
-  if known then known[2] = known[2] + 1 else batches[batch] = {entry, 1} end
+local function wait_in_line(id, queue)
+  local known = queues[queue]
+  local entry = redis.call('XADD', known and queue_key(queue) or make_queue(queue), '*', 'i', id)
+  if known then known[2] = known[2] + 1 else queues[queue] = {entry, 1} end
   redis.call('HSET', job_key(id), 'entry', entry)
 end
 
 for n, i in ipairs(fresh) do
-  local id, batch, key, tenant = ARGV[i], ARGV[i + 2], ARGV[i + 8], ARGV[i + 11]
+  local id, queue, key, tenant = ARGV[i], ARGV[i + 2], ARGV[i + 8], ARGV[i + 11]
   redis.call('HSET', job_key(id), 'state', 'queued', 'made', now, 'seq', admitted + n,
-    'kind', ARGV[i + 1], 'batch', batch, 'spec', ARGV[i + 3], 'print', ARGV[i + 4], 'bytes', ARGV[i + 5],
+    'kind', ARGV[i + 1], 'queue', queue, 'spec', ARGV[i + 3], 'print', ARGV[i + 4], 'bytes', ARGV[i + 5],
     'flops', ARGV[i + 6], 'tenant', tenant)
   if ARGV[i + 7] == '1' then redis.call('HSET', job_key(id), 'alone', 1) end
   if ARGV[i + 9] ~= '' then redis.call('HSET', job_key(id), 'trace', ARGV[i + 9]) end
@@ -75,12 +75,12 @@ for n, i in ipairs(fresh) do
   elseif ARGV[i + 12] ~= '0' then
     set_deadline(id, ARGV[i + 12], now + ARGV[i + 12])
   end
-  if ending then end_job(id, now, result_ttl_s, ending) else wait_in_line(id, batch) end
+  if ending then end_job(id, now, result_ttl_s, ending) else wait_in_line(id, queue) end
 end
 if file ~= '' then redis.call('HSET', file_key(file), 'admitted', line + (#ARGV - FIRST + 1) / STRIDE, 'offset', offset) end
 if ending then publish('ended', {}) end
 for tenant in pairs(tenants) do redis.call('ZADD', TRIMMING, 'NX', now, tenant) end
-for batch, added in pairs(batches) do add_waiting(batch, added[1], added[2]) end
+for queue, added in pairs(queues) do add_waiting(queue, added[1], added[2]) end
 if #fresh > 0 then
   redis.call('HINCRBY', COUNTS, 'admitted', #fresh)
   ring()

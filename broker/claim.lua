@@ -1,9 +1,12 @@
 #!lua flags=allow-oom
--- Takes a batch of jobs under a new lease, from the batch key whose oldest job has waited longest.
+-- Takes a batch of jobs under a new lease: of the priority whose turn it is, the tenant that was served least, and of its
+-- queues the one whose oldest job has waited longest.
 -- A job whose deadline has passed ends instead.
 -- ARGV: lease, worker, device, max_jobs, max_bytes, max_flops, lease_ms, linger_ms, result_ttl_s
--- Answers {batch, now, id, kind, spec, attempt, made, traceparent, tenant, id, ...}; or ms to linger; or nothing when there is
+-- Answers {queue, now, id, kind, spec, attempt, made, traceparent, tenant, id, ...}; or ms to linger; or nothing when there is
 -- no work
+local HIGH_IN_A_ROW, LOW_PASSED_OVER = 4, 8
+local JOB_FLOPS = 1000000 -- what a job costs beside its flops: to move, load and store it takes as long
 local lease, worker, device = ARGV[1], ARGV[2], ARGV[3]
 local max_jobs, max_bytes, max_flops = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local linger_ms = tonumber(ARGV[8])
@@ -17,7 +20,7 @@ end
 -- The reply to this very claim was lost: the same jobs again.
 local function again()
   local held = redis.call('HGETALL', lease_key(lease))
-  local answer = {redis.call('HGET', lease_key(lease), '@batch'), now}
+  local answer = {redis.call('HGET', lease_key(lease), '@queue'), now}
   for i = 1, #held, 2 do
     if string.sub(held[i], 1, 1) ~= '@' then
       append(answer, held[i], redis.call('HMGET', job_key(held[i]), 'kind', 'spec', 'tries', 'made', 'trace', 'tenant'))
@@ -64,8 +67,8 @@ local function choose(entries)
   return taken, lost, expired
 end
 
-local function claim(batch)
-  local stream = queue_key(batch)
+local function claim(queue, pay)
+  local stream = queue_key(queue)
   local entries, back = waiting_entries(stream)
   local taken, lost, expired = choose(entries)
   for n, entry in ipairs(entries) do
@@ -73,12 +76,13 @@ local function claim(batch)
     if read and n <= back then redis.call('XACK', stream, GROUP, entry[1]) end
     if not read and n > back then redis.call('XCLAIM', stream, GROUP, BACK, 0, entry[1], 'FORCE', 'JUSTID') end
   end
-  if #lost > 0 then delete_entries(batch, lost) end
-  take_waiting(batch, #taken + #lost)
+  if #lost > 0 then delete_entries(queue, lost) end
+  if #taken > 0 then pay(taken) end
+  take_waiting(queue, #taken + #lost)
   publish('ended', expired)
   if #taken == 0 then return end
 
-  local answer, held, ids, files = {batch, now}, {}, {}, {}
+  local answer, held, ids, files = {queue, now}, {}, {}, {}
   for n, take in ipairs(taken) do
     local entry, id, job = unpack(take)
     job[3] = tonumber(job[3] or 0) + 1
@@ -88,7 +92,7 @@ local function claim(batch)
     append(answer, id, job)
     held[2 * n - 1], held[2 * n], ids[n] = id, entry, id
   end
-  redis.call('HSET', lease_key(lease), '@batch', batch, '@worker', worker, '@stop', '', unpack(held))
+  redis.call('HSET', lease_key(lease), '@queue', queue, '@worker', worker, '@stop', '', unpack(held))
   redis.call('ZADD', LEASES, now + ARGV[7], lease)
   redis.call('HINCRBY', COUNTS, 'running', #ids)
   for file, number in pairs(files) do
@@ -98,16 +102,45 @@ local function claim(batch)
   return answer
 end
 
+-- Which priority is served: the highest that waits, but after HIGH_IN_A_ROW batches of high ones, when others wait too,
+-- one of theirs, and a low one when it was passed over LOW_PASSED_OVER times. So low ones have a tenth of all batches.
+-- Its rank, and what is to be remembered of the choice.
+local function choose_rank(waiting, in_a_row, passed_over)
+  local high, normal, low = waiting[1] > 0, waiting[2] > 0, waiting[3] > 0
+  local rank = normal and 1 or low and 2 or 0
+  if high and (in_a_row < HIGH_IN_A_ROW or not (normal or low)) then
+    rank = 0
+  elseif low and passed_over >= LOW_PASSED_OVER then
+    rank = 2
+  end
+  return rank, rank == 0 and (normal or low) and in_a_row + 1 or 0, rank ~= 2 and low and passed_over + 1 or 0
+end
+
 if redis.call('EXISTS', lease_key(lease)) == 1 then return again() end
 while true do
-  local ready = redis.call('ZRANGE', READY, 0, 1, 'WITHSCORES')
-  local batch, since, other = ready[1], tonumber(ready[2]), ready[3]
-  if not batch then return end
+  local counts = redis.call('HMGET', COUNTS, 'queued:0', 'queued:1', 'queued:2', 'in_a_row', 'passed_over', 'served:0',
+    'served:1', 'served:2')
+  for n = 1, 8 do counts[n] = tonumber(counts[n] or 0) end
+  local all = counts[1] + counts[2] + counts[3]
+  if all == 0 then return end
+  local rank, in_a_row, passed_over = choose_rank(counts, counts[4], counts[5])
+  local tenant, served = unpack(redis.call('ZRANGE', ready_key(rank), 0, 0, 'WITHSCORES'))
+  local queue, since = unpack(redis.call('ZRANGE', ready_queues_key(rank, tenant), 0, 0, 'WITHSCORES'))
   local linger = since + linger_ms - now
-  if linger > 0 and not other and tonumber(redis.call('HGET', WAITING, batch) or 0) < max_jobs then return linger end
-  local answer = claim(batch)
+  if linger > 0 and all < max_jobs and tonumber(redis.call('HGET', WAITING, queue)) == all then return linger end
+
+  -- The tenant pays for what it takes: whoever has paid least comes next.
+  local function pay(taken)
+    local cost = #taken * JOB_FLOPS
+    for _, take in ipairs(taken) do cost = cost + take[3][8] end
+    redis.call('ZINCRBY', ready_key(rank), cost, tenant)
+    redis.call('HSET', COUNTS, 'served:' .. rank, math.max(served, counts[6 + rank]), 'in_a_row', in_a_row, 'passed_over',
+      passed_over)
+  end
+
+  local answer = claim(queue, pay)
   if answer then
-    if redis.call('EXISTS', READY) == 1 then ring() end
+    if all_waiting() > 0 then ring() end
     return answer
   end
 end

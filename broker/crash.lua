@@ -4,7 +4,7 @@
 -- ARGV: lease, max_crashes, result_ttl_s, error of a dead job
 -- Answers {number of jobs that now wait again, id that is dead ...}
 local lease = ARGV[1]
-local batch, now = redis.call('HGET', lease_key(lease), '@batch'), now_ms()
+local queue, now = redis.call('HGET', lease_key(lease), '@queue'), now_ms()
 local held = redis.call('HGETALL', lease_key(lease))
 local left, back, ended, dead = {}, {}, {}, {}
 
@@ -18,11 +18,11 @@ local function take_back(id, entry)
     end_job(id, now, ARGV[3], 'dead', 'error', ARGV[4])
     dead[#dead + 1] = id
   else
-    put_back(id, batch, entry)
+    put_back(id, queue, entry)
     back[#back + 1] = id
     return
   end
-  delete_entries(batch, {entry})
+  delete_entries(queue, {entry})
   ended[#ended + 1] = id
 end
 

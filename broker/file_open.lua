@@ -1,7 +1,7 @@
 #!lua
 -- Begins a batch file whose lines are in the store; a known idempotency key is answered with its file.
 -- ARGV: file, total, print, key (with its tenant), idempotency_ttl_s, max_queued, number of old files looked at, tenant,
--- cancel_after_ms or 0
+-- cancel_after_ms or 0, priority
 -- Answers {'ok'} or {'known', file} or {'conflict'} or {'full', queued, done per second}
 local file, total, print, key = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local tenant, files, after_ms = ARGV[8], files_key(ARGV[8]), ARGV[9]
@@ -18,7 +18,7 @@ local queued, rate = backlog(now)
 if queued + total > tonumber(ARGV[6]) then return {'full', queued, rate} end
 
 redis.call('HSET', file_key(file), 'print', print, 'made', now, 'total', total, 'left', total, 'running', 0,
-  'admitted', 0, 'offset', 0, 'swept', 0, 'tenant', tenant)
+  'admitted', 0, 'offset', 0, 'swept', 0, 'tenant', tenant, 'priority', ARGV[10])
 if after_ms ~= '0' then redis.call('HSET', file_key(file), 'after', after_ms, 'expires', now + after_ms) end
 redis.call('ZADD', TAG .. 'admitting', now, file)
 if key ~= '' then redis.call('SET', name, file, 'EX', ARGV[5]) end

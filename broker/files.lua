@@ -3,7 +3,7 @@
 -- ARGV: tenant, then cursor or '+' and limit, or else '' and file ...
 -- Answers {next cursor or '', record ...}; a file that is unknown has a record without numbers
 local FIELDS = {'made', 'total', 'left', 'running', 'succeeded', 'failed', 'cancelled', 'expired', 'dead', 'stop', 'ended',
-  'expires'}
+  'expires', 'priority'}
 local answer, tenant = {''}, ARGV[1]
 
 local function read(file)

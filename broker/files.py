@@ -13,7 +13,7 @@ from broker.keys import scoped, tag
 from broker.pipe import Pipe
 from broker.wakes import RECHECK_S, Watch
 from mercer.errors import IdempotencyConflict, QueueFull
-from mercer.jobs import State
+from mercer.jobs import Priority, State
 from mercer.tenants import DEFAULT_TENANT
 
 OLD_FILES_LOOKED_AT = 10
@@ -39,6 +39,7 @@ class FileRecord:
     finished_ms: int | None = None
     expires_ms: int | None = None
     """When its jobs are stopped; None is never."""
+    priority: Priority = Priority.LOW
     tenant: str = DEFAULT_TENANT
 
     @property
@@ -52,6 +53,7 @@ class Due(NamedTuple):
 
     id: str
     tenant: str
+    priority: Priority
     total: int
     admitted: int
     """Lines that are jobs by now."""
@@ -136,6 +138,7 @@ class Files:
         tenant: str = DEFAULT_TENANT,
         *,
         cancel_after_ms: int = 0,
+        priority: Priority = Priority.LOW,
     ) -> str:
         """Begin a tenant's file whose lines are in the store; the id of the earlier file when the key is known.
 
@@ -143,9 +146,9 @@ class Files:
             IdempotencyConflict: the key stands for another request.
             QueueFull: there is no room for all of its jobs.
         """
-        options = (self._idempotency_ttl_s, self._max_queued, OLD_FILES_LOOKED_AT, tenant, cancel_after_ms)
+        options = (self._idempotency_ttl_s, self._max_queued, OLD_FILES_LOOKED_AT, tenant)
         name = scoped(tenant, key) if key else ""
-        answer = await self._pipe.run("file_open", file, total, fingerprint, name, *options)
+        answer = await self._pipe.run("file_open", file, total, fingerprint, name, *options, cancel_after_ms, priority)
         match answer:
             case [b"conflict"]:
                 raise _conflict(key or "")
@@ -160,8 +163,9 @@ class Files:
         answer = await self._pipe.run("file_due", lease_ms)
         if answer is None:
             return None
-        file, tenant, total, admitted, offset, swept, stopped = answer
-        return Due(file.decode(), tenant.decode(), total, admitted, offset, swept, bool(stopped))
+        file, tenant, priority, total, admitted, offset, swept, stopped = answer
+        whose = (tenant.decode(), Priority(priority.decode()))
+        return Due(file.decode(), *whose, total, admitted, offset, swept, bool(stopped))
 
     async def rest(self, file: str, pause_ms: int = 0) -> bool:
         """A step is over and the next is due after a pause; True when nothing is left to do."""
@@ -248,7 +252,7 @@ def _conflict(key: str) -> IdempotencyConflict:
 
 
 def _record(values: Sequence[Any], tenant: str) -> FileRecord | None:
-    made, total, left, running, *ended, stop, finished, expires, file = values
+    made, total, left, running, *ended, stop, finished, expires, priority, file = values
     if made is None:
         return None
     counts = {State.QUEUED: int(left) - int(running), State.RUNNING: int(running)}
@@ -261,6 +265,7 @@ def _record(values: Sequence[Any], tenant: str) -> FileRecord | None:
         stopped=stop is not None,
         finished_ms=int(finished) if finished else None,
         expires_ms=int(expires) if expires else None,
+        priority=Priority(priority.decode()),
         tenant=tenant,
     )
 

@@ -7,7 +7,7 @@ local lease, ttl_s = ARGV[1], ARGV[2]
 local now = now_ms()
 local ids, refused, accepted, entries = {}, {}, {}, {}
 for i = 3, #ARGV, STRIDE do ids[#ids + 1] = ARGV[i] end
-local held = redis.call('HMGET', lease_key(lease), '@batch', unpack(ids))
+local held = redis.call('HMGET', lease_key(lease), '@queue', unpack(ids))
 
 -- The reply to this very finish was lost.
 local function ended_here(id)

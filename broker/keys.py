@@ -3,15 +3,21 @@
 All begin with the tag `{namespace}:`, so that a cluster keeps them together and each script may touch them all.
 
     job:<id>         hash    one job; its fields are listed below. Expires result_ttl_s after the job ended
-    queue:<batch>    stream  one entry {i: id} for each waiting or running job of a batch key; deleted when empty.
+    queue:<queue>    stream  one entry {i: id} for each waiting or running job of a queue, which is named by the rank
+                             of its priority (0 high, 1 normal, 2 low), its tenant and its batch key:
+                             `1:default:gram:...`. Deleted when empty.
                              Group `workers`: what it has not delivered is waiting, what it has is running, except
                              for its pending list (consumer `back`): jobs that came back and go first
-    ready            zset    batch key -> ms at which its oldest waiting job was queued
-    waiting          hash    batch key -> how many jobs wait
-    counts           hash    queued, running; admitted, dead, expired (ever); deliveries (of webhooks, that wait) and
-                             undelivered (events of webhooks dropped or given up, ever); window, done, rate: finished
-                             jobs per second, for Retry-After
-    lease:<lease>    hash    one claimed batch: id -> stream entry, for the jobs not finished yet, and @batch, @worker,
+    ready:<rank>     zset    tenant -> what it has been served, in flops: those that wait; the least comes first
+    ready:<rank>:<tenant>  zset  queue -> ms at which its oldest waiting job was queued
+    share:<tenant>   hash    queued; served:<rank>, what it had been served when it last waited
+    waiting          hash    queue -> how many jobs wait
+    counts           hash    queued:<rank>; served:<rank> (where the tenant stood that was served last); in_a_row
+                             (batches of high ones, while others waited), passed_over (batches since a low one, while
+                             such waited); running; admitted, dead, expired (ever); deliveries (of webhooks, that
+                             wait) and undelivered (events of webhooks dropped or given up, ever); window, done, rate:
+                             finished jobs per second, for Retry-After
+    lease:<lease>    hash    one claimed batch: id -> stream entry, for the jobs not finished yet, and @queue, @worker,
                              @stop (the ids whose cancellation was asked for). Whoever is not in it cannot finish a job
     leases           zset    lease -> ms at which it expires
     idempotency:<k>  string  the id of the job admitted with this Idempotency-Key. Expires idempotency_ttl_s later.
@@ -49,7 +55,7 @@ All begin with the tag `{namespace}:`, so that a cluster keeps them together and
 
 Fields of a job:
 
-    kind, batch, spec, print (fingerprint), bytes, flops, made (ms), seq (number of its admission),
+    kind, queue, spec, print (fingerprint), bytes, flops, made (ms), seq (number of its admission),
     tenant (`default` where it is missing), trace (traceparent of who queued it; only where traces are taken)
                                                                                                       from admission
     state, entry (in its stream)                                                                      always
@@ -63,17 +69,32 @@ Fields of a job:
 Fields of a batch file (its queued jobs are what is left and does not run):
 
     print (fingerprint), made (ms), total, left (jobs that have not ended), running, admitted (lines that are jobs
-    by now), offset (of the line after them), swept (lines cancelled so far), tenant (as of a job)            always
+    by now), offset (of the line after them), swept (lines cancelled so far), tenant (as of a job), priority  always
     succeeded, failed, cancelled, expired, dead                                            once there is such a job
     stop (cancellation was asked for), after and expires (as of a job), ended (ms)                         at times
 """
 
+from mercer.jobs import Priority
 from mercer.tenants import DEFAULT_TENANT
+
+_RANKS = {Priority.HIGH: "0", Priority.NORMAL: "1", Priority.LOW: "2"}
+_BY_RANK = {rank: priority for priority, rank in _RANKS.items()}
 
 
 def tag(namespace: str) -> str:
     """What all keys of a namespace begin with; the only key that scripts are given."""
     return f"{{{namespace}}}"
+
+
+def queue_name(priority: Priority, tenant: str, batch_key: str) -> str:
+    """Where like jobs wait; a tenant has no colon in its name."""
+    return f"{_RANKS[priority]}:{tenant}:{batch_key}"
+
+
+def parts_of_queue(name: str) -> tuple[Priority, str]:
+    """The priority and the batch key of the jobs in a queue."""
+    rank, _, batch_key = name.split(":", 2)
+    return _BY_RANK[rank], batch_key
 
 
 def scoped(tenant: str, key: str) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from broker.keys import parts_of_queue
 from mercer.errors import JobExpired
-from mercer.jobs import TERMINAL, State
+from mercer.jobs import TERMINAL, Priority, State
 from mercer.tenants import DEFAULT_TENANT
 
 
@@ -36,6 +37,7 @@ class Submission:
     """Its name in its batch file."""
     cancel_after_ms: int = 0
     """How long after its admission it is stopped, whether it was started or not; 0 is never."""
+    priority: Priority = Priority.NORMAL
     tenant: str = DEFAULT_TENANT
     """Whose it is."""
 
@@ -63,9 +65,10 @@ class Record:
     error: bytes | None = None
     """A problem document, as JSON."""
     queue_position: int | None = None
-    """How many jobs at least go before it; only while queued."""
+    """How many waiting jobs came before it; only while queued."""
     expires_ms: int | None = None
     """When it is stopped; None is never."""
+    priority: Priority = Priority.NORMAL
     tenant: str = DEFAULT_TENANT
 
     @property
@@ -78,7 +81,7 @@ class Record:
 class Depth:
     """How full the queue is."""
 
-    queued: int
+    waiting: dict[Priority, int]
     running: int
     oldest_ms: int
     """How long the oldest waiting job has waited; 0 when none waits."""
@@ -86,6 +89,11 @@ class Depth:
     """Jobs that ever died."""
     expired: int
     """Jobs whose deadlines ever passed."""
+
+    @property
+    def queued(self) -> int:
+        """How many jobs wait."""
+        return sum(self.waiting.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,17 +181,18 @@ def parse_record(values: Sequence[Any], queued: int, admitted: int) -> Record | 
         queued: Jobs that wait now.
         admitted: Jobs ever admitted.
     """
-    state, kind, batch, tries, worker, device, progress, made, began, ended, *values = values
+    state, kind, queue, tries, worker, device, progress, made, began, ended, *values = values
     ran, result, error, seq, tenant, expires, job_id = values
     if state is None:
         return None
     state = State(state.decode())
     run = from_json(ran) if ran else {}
+    priority, batch_key = parts_of_queue(queue.decode())
     return Record(
         id=job_id.decode(),
         kind=kind.decode(),
         state=state,
-        batch_key=batch.decode(),
+        batch_key=batch_key,
         batch_size=run.get("batch_size"),
         attempt=int(tries or 0),
         worker=_text(worker),
@@ -197,6 +206,7 @@ def parse_record(values: Sequence[Any], queued: int, admitted: int) -> Record | 
         error=error or (_expired(began) if state == State.EXPIRED else None),
         queue_position=max(0, queued - 1 - (admitted - int(seq))) if state == State.QUEUED else None,
         expires_ms=_integer(expires),
+        priority=priority,
         tenant=_text(tenant) or DEFAULT_TENANT,
     )
 

@@ -2,8 +2,8 @@
 -- Gives back jobs that a worker took and did not start: they wait in their old places and it counts as no delivery.
 -- ARGV: lease, result_ttl_s, id ... Answers the ids that now wait again
 local lease, ids = ARGV[1], {unpack(ARGV, 3)}
-local held = redis.call('HMGET', lease_key(lease), '@batch', unpack(ids))
-local batch, now = held[1], now_ms()
+local held = redis.call('HMGET', lease_key(lease), '@queue', unpack(ids))
+local queue, now = held[1], now_ms()
 local left, back, ended = {}, {}, {}
 for n, id in ipairs(ids) do
   local entry = held[n + 1]
@@ -12,10 +12,10 @@ for n, id in ipairs(ids) do
     local stop = redis.call('HGET', job_key(id), 'stop')
     if stop then
       end_job(id, now, ARGV[2], stop)
-      delete_entries(batch, {entry})
+      delete_entries(queue, {entry})
       ended[#ended + 1] = id
     else
-      put_back(id, batch, entry)
+      put_back(id, queue, entry)
       redis.call('HINCRBY', job_key(id), 'tries', -1)
       back[#back + 1] = id
     end

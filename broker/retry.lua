@@ -3,8 +3,8 @@
 -- Answers {queued, admitted, record}
 local id, tenant = ARGV[1], ARGV[2]
 local AGAIN = {failed = true, cancelled = true, expired = true, dead = true}
-local job = redis.call('HMGET', job_key(id), 'state', 'batch', 'after')
-local state, batch = job[1], job[2]
+local job = redis.call('HMGET', job_key(id), 'state', 'queue', 'after')
+local state, queue = job[1], job[2]
 if AGAIN[state or ''] and owns(tenant, job_key(id)) then
   local file = file_of(id)
   if file then unlist(file, id, state) end
@@ -13,7 +13,7 @@ if AGAIN[state or ''] and owns(tenant, job_key(id)) then
   redis.call('HSET', job_key(id), 'seq', redis.call('HINCRBY', COUNTS, 'admitted', 1))
   redis.call('PERSIST', job_key(id))
   if job[3] then set_deadline(id, job[3], now_ms() + job[3]) end -- it has its whole time again
-  add_waiting(batch, enqueue(id, batch), 1)
+  add_waiting(queue, enqueue(id, queue), 1)
   publish('moved', {id})
   ring()
 end

@@ -13,13 +13,13 @@ from typing import Any, Literal, Self
 from broker.durability import file_fault, persistence
 from broker.faults import check_server
 from broker.files import Files, Part, slice_of
-from broker.keys import scoped, tag
+from broker.keys import queue_name, scoped, tag
 from broker.pipe import Argument, Pipe
 from broker.records import Admitted, Depth, Record, Submission, parse_record
 from broker.wakes import RECHECK_S, Wakes
 from broker.webhooks import Webhooks
 from mercer.errors import IdempotencyConflict, InvalidRequest, QueueFull
-from mercer.jobs import State, Worker
+from mercer.jobs import Priority, State, Worker
 from mercer.tenants import DEFAULT_TENANT
 
 RECORDS_AT_ONCE = 200
@@ -119,7 +119,8 @@ class ServiceBroker:
         """
         arguments: list[Argument] = [self._max_queued, self._idempotency_ttl_s, *slice_of(part, self._result_ttl_s)]
         for job in submissions:
-            arguments += (job.id, job.kind, job.batch_key, job.spec, job.fingerprint, job.bytes, job.flops)
+            queue = queue_name(job.priority, job.tenant, job.batch_key)
+            arguments += (job.id, job.kind, queue, job.spec, job.fingerprint, job.bytes, job.flops)
             key = scoped(job.tenant, job.idempotency_key) if job.idempotency_key else ""
             arguments += ("1" if job.alone else "", key, job.traceparent, job.custom_id, job.tenant)
             arguments.append(job.cancel_after_ms)
@@ -237,7 +238,8 @@ class ServiceBroker:
 
     async def queue_depth(self) -> Depth:
         """How full the queue is, at one moment."""
-        return Depth(*await self._pipe.run("depth"))
+        high, normal, low, *others = await self._pipe.run("depth")
+        return Depth({Priority.HIGH: high, Priority.NORMAL: normal, Priority.LOW: low}, *others)
 
     async def workers(self) -> list[Worker]:
         """The workers that are alive, by name."""
@@ -272,6 +274,7 @@ def _admitted(job: Submission, answer: bytes | int, now: int, places: Iterator[i
             created_ms=now,
             queue_position=next(places),
             expires_ms=now + job.cancel_after_ms if job.cancel_after_ms else None,
+            priority=job.priority,
             tenant=job.tenant,
         )
     return Admitted(job.id, replayed=False, record=record)

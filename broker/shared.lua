@@ -1,17 +1,21 @@
 -- Steps that several transitions share; scripts.py puts this in front of each script. keys.py explains the keys.
 local TAG = KEYS[1] .. ':'
 local GROUP, BACK = 'workers', 'back'
-local READY, WAITING, COUNTS, LEASES = TAG .. 'ready', TAG .. 'waiting', TAG .. 'counts', TAG .. 'leases'
+local WAITING, COUNTS, LEASES = TAG .. 'waiting', TAG .. 'counts', TAG .. 'leases'
+local RANKS = {0, 1, 2} -- of the priorities high, normal and low
 local TRIMMING, DEADLINES = TAG .. 'trimming', TAG .. 'deadlines'
 local LEASE_HEADER = 3 -- fields of a lease that are not jobs
 local DEFAULT_TENANT = 'default' -- as in mercer/tenants.py: whose what has no field `tenant` is
 
 local function job_key(id) return TAG .. 'job:' .. id end
 local function file_key(file) return TAG .. 'file:' .. file end
-local function queue_key(batch) return TAG .. 'queue:' .. batch end
+local function queue_key(queue) return TAG .. 'queue:' .. queue end
 local function of_tenant(tenant) return tenant == DEFAULT_TENANT and '' or ':' .. tenant end
 local function index_key(tenant) return TAG .. 'index' .. of_tenant(tenant) end
 local function files_key(tenant) return TAG .. 'files' .. of_tenant(tenant) end
+local function ready_key(rank) return TAG .. 'ready:' .. rank end
+local function ready_queues_key(rank, tenant) return TAG .. 'ready:' .. rank .. ':' .. tenant end
+local function share_key(tenant) return TAG .. 'share:' .. tenant end
 local function lease_key(lease) return TAG .. 'lease:' .. lease end
 local function entry_ms(entry) return string.match(entry, '^%d+') end
 
@@ -128,14 +132,36 @@ local function unlist(file, id, state)
   for _, part in ipairs({'', ':output', ':errors'}) do redis.call('PERSIST', key .. part) end
 end
 
-local function add_waiting(batch, entry, number)
-  redis.call('ZADD', READY, 'LT', entry_ms(entry), batch)
-  redis.call('HINCRBY', WAITING, batch, number)
-  redis.call('HINCRBY', COUNTS, 'queued', number)
+-- What the name of a queue says: rank, tenant.
+local function rank_and_tenant(queue) return string.match(queue, '^(%d):([^:]*):') end
+
+local function count_waiting(queue, rank, tenant, number)
+  redis.call('HINCRBY', COUNTS, 'queued:' .. rank, number)
+  redis.call('HINCRBY', share_key(tenant), 'queued', number)
+  return redis.call('HINCRBY', WAITING, queue, number)
 end
 
-local function oldest_waiting(batch)
-  local stream = queue_key(batch)
+-- A tenant begins to wait: from where it stopped, but not before those who are served now, or it had saved up a turn for
+-- each moment in which it had nothing to do.
+local function join(rank, tenant)
+  local stopped, now = redis.call('HGET', share_key(tenant), 'served:' .. rank), redis.call('HGET', COUNTS, 'served:' .. rank)
+  redis.call('ZADD', ready_key(rank), 'NX', math.max(tonumber(stopped or 0), tonumber(now or 0)), tenant)
+end
+
+local function leave(rank, tenant)
+  local served = redis.call('ZSCORE', ready_key(rank), tenant)
+  redis.call('ZREM', ready_key(rank), tenant)
+  redis.call('HSET', share_key(tenant), 'served:' .. rank, served)
+end
+
+local function add_waiting(queue, entry, number)
+  local rank, tenant = rank_and_tenant(queue)
+  if redis.call('ZADD', ready_queues_key(rank, tenant), 'LT', entry_ms(entry), queue) == 1 then join(rank, tenant) end
+  count_waiting(queue, rank, tenant, number)
+end
+
+local function oldest_waiting(queue)
+  local stream = queue_key(queue)
   if redis.call('EXISTS', stream) == 0 then return end -- deleted by hand
   local back = redis.call('XPENDING', stream, GROUP, '-', '+', 1)
   if back[1] then return back[1][1] end
@@ -147,48 +173,50 @@ local function oldest_waiting(batch)
   return next[1] and next[1][1]
 end
 
--- Jobs left the waiting ones of a batch key; its place among the ready ones follows.
-local function take_waiting(batch, number)
-  local left = redis.call('HINCRBY', WAITING, batch, -number)
-  redis.call('HINCRBY', COUNTS, 'queued', -number)
-  local oldest = left > 0 and oldest_waiting(batch)
+-- Jobs left the waiting ones of a queue; its place among the ready ones follows.
+local function take_waiting(queue, number)
+  local rank, tenant = rank_and_tenant(queue)
+  local ready = ready_queues_key(rank, tenant)
+  local left = count_waiting(queue, rank, tenant, -number)
+  local oldest = left > 0 and oldest_waiting(queue)
   if oldest then
-    redis.call('ZADD', READY, entry_ms(oldest), batch)
+    redis.call('ZADD', ready, entry_ms(oldest), queue)
   else
-    redis.call('HINCRBY', COUNTS, 'queued', -left) -- not 0 only where entries were deleted by hand
-    redis.call('HDEL', WAITING, batch)
-    redis.call('ZREM', READY, batch)
+    if left ~= 0 then count_waiting(queue, rank, tenant, -left) end -- entries were deleted by hand
+    redis.call('HDEL', WAITING, queue)
+    redis.call('ZREM', ready, queue)
+    if redis.call('EXISTS', ready) == 0 then leave(rank, tenant) end
   end
 end
 
-local function make_queue(batch)
-  local stream = queue_key(batch)
+local function make_queue(queue)
+  local stream = queue_key(queue)
   if redis.call('EXISTS', stream) == 0 then redis.call('XGROUP', 'CREATE', stream, GROUP, '0', 'MKSTREAM') end
   return stream
 end
 
 -- A job goes to the end of its queue; it is for the caller to count it as waiting.
-local function enqueue(id, batch)
-  local entry = redis.call('XADD', make_queue(batch), '*', 'i', id)
+local function enqueue(id, queue)
+  local entry = redis.call('XADD', make_queue(queue), '*', 'i', id)
   redis.call('HSET', job_key(id), 'state', 'queued', 'entry', entry)
   return entry
 end
 
 -- An empty stream goes, and its group with it.
-local function delete_entries(batch, entries)
-  local stream = queue_key(batch)
+local function delete_entries(queue, entries)
+  local stream = queue_key(queue)
   redis.call('XDEL', stream, unpack(entries))
   if redis.call('XLEN', stream) == 0 then redis.call('DEL', stream) end
 end
 
 -- A running job waits again in its old place, or at the end where its entry was deleted by hand.
-local function put_back(id, batch, entry)
+local function put_back(id, queue, entry)
   count_running(file_of(id), -1)
   redis.call('HDEL', job_key(id), 'lease', 'worker', 'device', 'began', 'progress')
   redis.call('HSET', job_key(id), 'state', 'queued')
-  local claimed = redis.pcall('XCLAIM', queue_key(batch), GROUP, BACK, 0, entry, 'FORCE', 'JUSTID')
-  if not claimed[1] then entry = enqueue(id, batch) end
-  add_waiting(batch, entry, 1)
+  local claimed = redis.pcall('XCLAIM', queue_key(queue), GROUP, BACK, 0, entry, 'FORCE', 'JUSTID')
+  if not claimed[1] then entry = enqueue(id, queue) end
+  add_waiting(queue, entry, 1)
 end
 
 local function end_job(id, now, ttl_s, state, ...)
@@ -214,14 +242,14 @@ end
 
 -- A waiting job ends at once, a running one is stopped by its worker, an ended one stays as it is. Whether it ended now.
 local function stop_job(id, ttl_s, ending)
-  local job = redis.call('HMGET', job_key(id), 'state', 'batch', 'entry', 'lease', 'stop')
-  local state, batch, entry, lease = job[1], job[2], job[3], job[4]
+  local job = redis.call('HMGET', job_key(id), 'state', 'queue', 'entry', 'lease', 'stop')
+  local state, queue, entry, lease = job[1], job[2], job[3], job[4]
   if state == 'queued' then
     end_job(id, now_ms(), ttl_s, ending)
-    redis.call('XACK', queue_key(batch), GROUP, entry)
-    redis.call('XDEL', queue_key(batch), entry)
-    take_waiting(batch, 1)
-    if redis.call('XLEN', queue_key(batch)) == 0 then redis.call('DEL', queue_key(batch)) end
+    redis.call('XACK', queue_key(queue), GROUP, entry)
+    redis.call('XDEL', queue_key(queue), entry)
+    take_waiting(queue, 1)
+    if redis.call('XLEN', queue_key(queue)) == 0 then redis.call('DEL', queue_key(queue)) end
     return true
   elseif state == 'running' and not job[5] then
     redis.call('HSET', job_key(id), 'stop', ending)
@@ -230,13 +258,21 @@ local function stop_job(id, ttl_s, ending)
   end
 end
 
+local function all_waiting()
+  local total = 0
+  for _, queued in ipairs(redis.call('HMGET', COUNTS, 'queued:0', 'queued:1', 'queued:2')) do
+    total = total + tonumber(queued or 0)
+  end
+  return total
+end
+
 -- How many jobs wait, and how many finish in a second.
 local function backlog(now)
-  local counts = redis.call('HMGET', COUNTS, 'queued', 'window', 'done', 'rate')
-  local elapsed = now - tonumber(counts[2] or now)
-  local rate = counts[4] or '0'
-  if elapsed >= 1000 then rate = tostring(tonumber(counts[3]) * 1000 / elapsed) end
-  return tonumber(counts[1] or 0), rate
+  local counts = redis.call('HMGET', COUNTS, 'window', 'done', 'rate')
+  local elapsed = now - tonumber(counts[1] or now)
+  local rate = counts[3] or '0'
+  if elapsed >= 1000 then rate = tostring(tonumber(counts[2]) * 1000 / elapsed) end
+  return all_waiting(), rate
 end
 
 local function tenant_of(key) return redis.call('HGET', key, 'tenant') or DEFAULT_TENANT end
@@ -249,11 +285,11 @@ local function owns(tenant, key) return tenant_of(key) == tenant end
 local function read_record(id, tenant)
   local key = job_key(id)
   if not owns(tenant, key) then key = job_key('') end
-  local record = redis.call('HMGET', key, 'state', 'kind', 'batch', 'tries', 'worker', 'device', 'progress',
+  local record = redis.call('HMGET', key, 'state', 'kind', 'queue', 'tries', 'worker', 'device', 'progress',
     'made', 'began', 'ended', 'ran', 'result', 'error', 'seq', 'tenant', 'expires')
   record[#record + 1] = id
   return record
 end
 
 -- Every answer with records begins with what a place in the queue is computed from.
-local function records_header() return redis.call('HMGET', COUNTS, 'queued', 'admitted') end
+local function records_header() return {all_waiting(), redis.call('HGET', COUNTS, 'admitted')} end

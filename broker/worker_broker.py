@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, Self
 
 from broker.faults import check_server, client, translated
-from broker.keys import tag
+from broker.keys import parts_of_queue, tag
 from broker.pipe import Argument
 from broker.records import Claim, ClaimedJob, Crash, Finished, Renewal, pack_run
 from broker.scripts import load
@@ -117,7 +117,7 @@ class WorkerBroker:
         block_ms: int = 2000,
         lease: str | None = None,
     ) -> Claim | None:
-        """Jobs that go together, from the batch key whose oldest job is oldest; None when there were none in time.
+        """Jobs of one tenant, priority and batch key, whichever has its turn; None when there were none in time.
 
         Args:
             worker: Who runs them.
@@ -260,9 +260,10 @@ class WorkerBroker:
 
 
 def _claim(lease: str, answer: list[Any], lingered_s: float) -> Claim:
-    batch_key, claimed_ms, *values = answer
+    queue, claimed_ms, *values = answer
     jobs = [
         ClaimedJob(job_id.decode(), kind.decode(), spec, attempt, created_ms, trace.decode(), tenant.decode())
         for job_id, kind, spec, attempt, created_ms, trace, tenant in zip(*[iter(values)] * 7, strict=True)
     ]
-    return Claim(lease, batch_key.decode(), jobs, claimed_ms, lingered_s)
+    _, batch_key = parts_of_queue(queue.decode())
+    return Claim(lease, batch_key, jobs, claimed_ms, lingered_s)

@@ -15,7 +15,7 @@ from mercer.client import Client
 from mercer.errors import MercerError
 from mercer.events import Event
 from mercer.handles import AsyncJobHandle, Completed, JobHandle, as_completed
-from mercer.jobs import Dataset, Job, State
+from mercer.jobs import Dataset, Job, Priority, State
 from mercer.points import DatasetReference, Rows
 from mercer.specs import Gram, Spec
 
@@ -37,6 +37,7 @@ __all__ = [
     "MercerError",
     "Rows",
     "Spec",
+    "Priority",
     "State",
     "as_completed",
     "errors",

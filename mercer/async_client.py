@@ -15,7 +15,7 @@ from mercer.batch_handles import AsyncBatchHandle
 from mercer.batches import Batch
 from mercer.catalogue import delete_dataset, describe, fetch_dataset, list_datasets, prune_datasets
 from mercer.handles import AsyncJobHandle
-from mercer.jobs import Dataset, Job, State
+from mercer.jobs import Dataset, Job, Priority, State
 from mercer.key_handles import AsyncKeys
 from mercer.progress import Progress
 from mercer.specs import Spec
@@ -59,16 +59,26 @@ class AsyncClient:
         await self._transport.close()
 
     async def submit(
-        self, spec: Spec, *, idempotency_key: str | None = None, cancel_after: str | None = None
+        self,
+        spec: Spec,
+        *,
+        idempotency_key: str | None = None,
+        cancel_after: str | None = None,
+        priority: Priority | str | None = None,
     ) -> AsyncJobHandle:
         """See Client.submit."""
-        return self._handle(await self._transport.run(submit(spec, idempotency_key, Options(cancel_after))))
+        return self._handle(await self._transport.run(submit(spec, idempotency_key, Options(cancel_after, priority))))
 
     async def submit_many(
-        self, specs: Iterable[Spec], *, idempotency_key: str | None = None, cancel_after: str | None = None
+        self,
+        specs: Iterable[Spec],
+        *,
+        idempotency_key: str | None = None,
+        cancel_after: str | None = None,
+        priority: Priority | str | None = None,
     ) -> list[AsyncJobHandle]:
         """See Client.submit_many."""
-        jobs = await self._transport.run(submit_many(specs, idempotency_key, Options(cancel_after)))
+        jobs = await self._transport.run(submit_many(specs, idempotency_key, Options(cancel_after, priority)))
         return [self._handle(job) for job in jobs]
 
     async def batch(
@@ -77,10 +87,11 @@ class AsyncClient:
         *,
         idempotency_key: str | None = None,
         cancel_after: str | None = None,
+        priority: Priority | str | None = None,
     ) -> AsyncBatchHandle:
         """See Client.batch."""
         given = Path(jobs) if isinstance(jobs, str | os.PathLike) else jobs
-        flow = submit_batch(given, idempotency_key, Options(cancel_after))
+        flow = submit_batch(given, idempotency_key, Options(cancel_after, priority))
         return AsyncBatchHandle(self._transport, await self._transport.run(flow))
 
     async def find_batch(self, batch_id: str) -> AsyncBatchHandle:

@@ -46,7 +46,8 @@ def run(client: Client, arguments: Namespace) -> str:
     folder: Path = arguments.output
     folder.mkdir(parents=True, exist_ok=True)
     state = _begun(folder, arguments.file)
-    batch = client.batch(arguments.file, idempotency_key=state.key, cancel_after=arguments.cancel_after)
+    options = {"cancel_after": arguments.cancel_after, "priority": arguments.priority}
+    batch = client.batch(arguments.file, idempotency_key=state.key, **options)
     try:
         _collect(batch, folder, state)
     except KeyboardInterrupt:

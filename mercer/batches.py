@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from mercer.jobs import Result, State
+from mercer.jobs import Priority, Result, State
 
 MAX_LINES = 50_000
 MAX_BYTES = 200_000_000
@@ -57,6 +57,7 @@ class Batch(_Wire):
     id: str
     status: BatchStatus
     counts: Counts
+    priority: Priority = Priority.LOW
     created_at: datetime
     finished_at: datetime | None = None
     expires_at: datetime | None = None

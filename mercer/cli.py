@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from mercer import batch_commands, commands, key_commands
 from mercer.client import Client
 from mercer.errors import ConnectionFailed, MercerError, Unavailable
-from mercer.jobs import State
+from mercer.jobs import Priority, State
 from mercer.keys import Scope
 from mercer.plots import PlotsNotInstalled
 
@@ -127,6 +127,7 @@ def _add_gram(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--cancel-after", metavar="TIME", help="stop what has not ended then: such as 30s, 10m or 2h")
+    command.add_argument("--priority", choices=[priority.value for priority in Priority], help="which jobs go first")
 
 
 def _add_outputs(command: argparse.ArgumentParser, *, required: bool = False) -> None:

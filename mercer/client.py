@@ -15,7 +15,7 @@ from mercer.batch_handles import BatchHandle
 from mercer.batches import Batch
 from mercer.catalogue import delete_dataset, describe, fetch_dataset, list_datasets, prune_datasets
 from mercer.handles import JobHandle
-from mercer.jobs import Dataset, Job, State
+from mercer.jobs import Dataset, Job, Priority, State
 from mercer.key_handles import Keys
 from mercer.progress import Progress
 from mercer.specs import Spec
@@ -64,21 +64,34 @@ class Client:
         """Close the connections; jobs go on."""
         self._transport.close()
 
-    def submit(self, spec: Spec, *, idempotency_key: str | None = None, cancel_after: str | None = None) -> JobHandle:
+    def submit(
+        self,
+        spec: Spec,
+        *,
+        idempotency_key: str | None = None,
+        cancel_after: str | None = None,
+        priority: Priority | str | None = None,
+    ) -> JobHandle:
         """Queue a job; arrays of more than 1,000 numbers are uploaded first, unless the service has them.
 
         Args:
             spec: Such as mercer.Gram(...).
             idempotency_key: With the same key and spec, the same job is returned, for as long as keys are kept.
             cancel_after: Such as "30s", "10m" or "2h": a job that has not ended then is stopped.
+            priority: high, normal (usual) or low: which jobs go first.
 
         Raises:
             InvalidSpec: with the fields at fault; see mercer.errors for what else.
         """
-        return self._handle(self._transport.run(submit(spec, idempotency_key, Options(cancel_after))))
+        return self._handle(self._transport.run(submit(spec, idempotency_key, Options(cancel_after, priority))))
 
     def submit_many(
-        self, specs: Iterable[Spec], *, idempotency_key: str | None = None, cancel_after: str | None = None
+        self,
+        specs: Iterable[Spec],
+        *,
+        idempotency_key: str | None = None,
+        cancel_after: str | None = None,
+        priority: Priority | str | None = None,
     ) -> list[JobHandle]:
         """Queue many jobs in few requests, each distinct array uploaded once; collect them with `as_completed`.
 
@@ -87,7 +100,7 @@ class Client:
         Raises:
             InvalidSpec: pointers begin with the number of the spec, such as /jobs/3/kernel.
         """
-        jobs = self._transport.run(submit_many(specs, idempotency_key, Options(cancel_after)))
+        jobs = self._transport.run(submit_many(specs, idempotency_key, Options(cancel_after, priority)))
         return [self._handle(job) for job in jobs]
 
     def batch(
@@ -96,6 +109,7 @@ class Client:
         *,
         idempotency_key: str | None = None,
         cancel_after: str | None = None,
+        priority: Priority | str | None = None,
     ) -> BatchHandle:
         """Submit up to 50,000 jobs as one batch, checked whole before the first is queued.
 
@@ -104,12 +118,13 @@ class Client:
                 1,000 numbers in these, and many small ones stacked, are uploaded first.
             idempotency_key: With the same key and jobs, the same batch is returned, for as long as keys are kept.
             cancel_after: Such as "30s", "10m" or "2h": jobs that have not ended then are stopped.
+            priority: high, normal or low (usual): which jobs go first.
 
         Raises:
             InvalidSpec: pointers begin with the number of the line from 1, such as /lines/17/spec/kernel.
         """
         given = Path(jobs) if isinstance(jobs, str | os.PathLike) else jobs
-        flow = submit_batch(given, idempotency_key, Options(cancel_after))
+        flow = submit_batch(given, idempotency_key, Options(cancel_after, priority))
         return BatchHandle(self._transport, self._transport.run(flow))
 
     def find_batch(self, batch_id: str) -> BatchHandle:

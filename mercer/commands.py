@@ -42,7 +42,7 @@ def gram(client: Client, arguments: Namespace) -> str:
         normalise=arguments.normalise,
         diagonal_only=arguments.diagonal_only,
     )
-    job = client.submit(spec, cancel_after=arguments.cancel_after)
+    job = client.submit(spec, cancel_after=arguments.cancel_after, priority=arguments.priority)
     matrix = _collected(job, arguments.output)
     if arguments.plot:
         heat_map(matrix, arguments.plot, title=str(kernel))

@@ -25,6 +25,14 @@ class State(StrEnum):
     DEAD = "dead"
 
 
+class Priority(StrEnum):
+    """Which jobs go first; of ten batches at least one is of the lowest priority that waits."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
 TERMINAL = frozenset(State) - {State.QUEUED, State.RUNNING}
 
 
@@ -67,6 +75,7 @@ class Job(_Wire):
     kind: str
     state: State
     batch_key: str
+    priority: Priority = Priority.NORMAL
     batch_size: int | None = None
     """How many jobs shared its launch."""
     attempt: int = 0
@@ -74,7 +83,7 @@ class Job(_Wire):
     worker: str | None = None
     device: str | None = None
     queue_position: int | None = None
-    """0 is next; only while queued."""
+    """How many waiting jobs came before it; a higher priority, or another tenant's turn, may go first all the same."""
     progress: float = 0.0
     """From 0 to 1."""
     created_at: datetime

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from mercer.arrays import MAX_INLINE
 from mercer.errors import FieldError, MercerError
-from mercer.jobs import Dataset, Job
+from mercer.jobs import Dataset, Job, Priority
 from mercer.points import DatasetReference, Rows
 from mercer.retries import RESTART_PATIENCE_S, exchange
 from mercer.specs import Spec
@@ -44,10 +44,13 @@ class Options(NamedTuple):
 
     cancel_after: str | None = None
     """Such as 30s, 10m or 2h."""
+    priority: Priority | str | None = None
+    """None is the usual one: normal for jobs, low for batches."""
 
     def headers(self) -> dict[str, str]:
         """For the request that submits."""
-        return {"Cancel-After": self.cancel_after} if self.cancel_after else {}
+        given = {"Cancel-After": self.cancel_after, "Job-Priority": self.priority}
+        return {name: str(value) for name, value in given.items() if value is not None}
 
 
 PLAIN = Options()

@@ -19,6 +19,7 @@ from mercer.points import ArrayReference, DatasetReference
 from mercer.specs import SPEC, Cost, JobSpec, Spec
 from mercer.tenants import DEFAULT_TENANT
 from service.field_errors import problem_of
+from service.headers import Options
 from service.long_bodies import LONG_BYTES, parse_many, parse_one
 from service.settings import Settings
 from store.selection import select
@@ -27,6 +28,9 @@ MAX_JOBS = 1_000
 """In one submission: the queue admits them in one script call, which nothing else may interrupt."""
 
 _BULK = re.compile(rb'\s*\{\s*"jobs"\s*:')
+
+
+PLAIN = Options()
 
 
 class Bulk(BaseModel):
@@ -82,7 +86,7 @@ class Admission:
         self._settings = settings
         self._tenant = tenant
 
-    def submissions(self, parsed: Parsed, idempotency_key: str | None, cancel_after_ms: int = 0) -> list[Submission]:
+    def submissions(self, parsed: Parsed, idempotency_key: str | None, options: Options = PLAIN) -> list[Submission]:
         """What to queue, in order.
 
         Raises:
@@ -90,19 +94,19 @@ class Admission:
             CostExceeded: more than a job may take.
         """
         if not parsed.bulk:
-            return [self.submission(parsed.specs[0], idempotency_key, cancel_after_ms)]
+            return [self.submission(parsed.specs[0], idempotency_key, options)]
         made = []
         known = lru_cache(maxsize=MAX_JOBS)(self._known)  # many share a data set
         remembering = Admission(known, self._settings, self._tenant)
         for index, spec in enumerate(parsed.specs):
             key = None if idempotency_key is None else f"{idempotency_key}/{index}"
             try:
-                made.append(remembering.submission(spec, key, cancel_after_ms))
+                made.append(remembering.submission(spec, key, options))
             except MercerError as error:
                 raise below(f"/jobs/{index}", error) from None
         return made
 
-    def submission(self, spec: Spec, key: str | None, cancel_after_ms: int = 0) -> Submission:
+    def submission(self, spec: Spec, key: str | None, options: Options = PLAIN) -> Submission:
         """What to queue for one spec.
 
         Raises:
@@ -125,7 +129,8 @@ class Admission:
             bytes=cost.bytes_in + cost.peak_bytes,
             idempotency_key=key,
             tenant=self._tenant,
-            cancel_after_ms=cancel_after_ms,
+            cancel_after_ms=options.cancel_after_ms,
+            priority=options.priority,
         )
 
     def _info(self, field: str, reference: ArrayReference, minimum: bool) -> ArrayInfo:

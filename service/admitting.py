@@ -117,7 +117,7 @@ class Admitter:
 
     def _read(self, due: Due) -> tuple[list[Submission], int]:
         lines = self._files.read(due.id, due.offset, LINES_AT_ONCE, BYTES_AT_ONCE)
-        jobs = [submission_of(line, due.id, due.admitted + number, due.tenant) for number, line in enumerate(lines)]
+        jobs = [submission_of(line, due, number) for number, line in enumerate(lines)]
         return jobs, due.offset + sum(map(len, lines)) + len(lines)
 
     async def _clear(self) -> bool:

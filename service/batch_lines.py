@@ -10,7 +10,7 @@ from typing import Annotated, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from broker.files import job_id
+from broker.files import Due, job_id
 from broker.records import Submission
 from mercer.batches import MAX_LINES
 from mercer.errors import FieldError, InvalidSpec, MercerError
@@ -116,12 +116,12 @@ def kept_line(custom_id: str, job: Submission) -> bytes:
     return json.dumps(head, separators=(",", ":")).encode() + b"\t" + job.spec + b"\n"
 
 
-def submission_of(line: bytes, batch: str, number: int, tenant: str) -> Submission:
-    """The tenant's job of a kept line."""
+def submission_of(line: bytes, due: Due, number: int) -> Submission:
+    """The job of a kept line, by its number among those that follow."""
     head, _, spec = line.partition(b"\t")
     custom_id, kind, batch_key, flops, size_bytes = json.loads(head)
     return Submission(
-        id=job_id(batch, number),
+        id=job_id(due.id, due.admitted + number),
         kind=kind,
         batch_key=batch_key,
         spec=spec,
@@ -129,7 +129,8 @@ def submission_of(line: bytes, batch: str, number: int, tenant: str) -> Submissi
         flops=flops,
         bytes=size_bytes,
         custom_id=custom_id,
-        tenant=tenant,
+        tenant=due.tenant,
+        priority=due.priority,
     )
 
 

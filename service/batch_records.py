@@ -19,6 +19,7 @@ def batch_of(record: FileRecord) -> Batch:
         id=record.id,
         status=status_of(record),
         counts=Counts(total=record.total, **{state.value: number for state, number in record.counts.items()}),
+        priority=record.priority,
         created_at=datetime.fromtimestamp(record.created_ms / 1000, UTC),
         finished_at=_time(record.finished_ms),
         expires_at=_time(record.expires_ms),

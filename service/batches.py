@@ -18,17 +18,21 @@ from starlette.responses import Response, StreamingResponse
 from broker.files import Entry, FileRecord
 from mercer.batches import MAX_BYTES, MAX_LINES, MEDIA_TYPE, Batch
 from mercer.errors import IdempotencyConflict, QueueFull, TooLarge, UnknownBatch, UnsupportedFormat
+from mercer.jobs import Priority
 from service.batch_lines import Lines
 from service.batch_records import batch_json, batch_of, line_json
 from service.bodies import large_pieces
 from service.documented import header, problems, reference
-from service.headers import MAX_WAIT_S, cancel_after, idempotency_key
+from service.headers import MAX_WAIT_S, Options, idempotency_key, options
 from service.parts import Parts, PartsDep
 from service.principals import Principal, PrincipalDep
 from store.disk import Appender
 
 MEDIA_TYPES = (MEDIA_TYPE, "application/x-ndjson")
 NDJSON = "application/x-ndjson"
+
+USUAL_PRIORITY = Priority.LOW
+"""Nobody waits for a single job of a batch."""
 
 LINES_AT_ONCE = 200
 """Read from the queue at a time: 1 ms of the server's time."""
@@ -41,6 +45,10 @@ SUBMISSION: dict[str, Any] = {
     },
     "parameters": [
         header("Idempotency-Key", "The same key and the same file give the same batch again."),
+        header(
+            "Job-Priority",
+            "high, normal or low (low is usual): which go first; the lowest that wait have a tenth of all.",
+        ),
         header(
             "Cancel-After", "After so long, from 1s to 24h, such as 30s or 10m, jobs that have not ended are stopped."
         ),
@@ -81,7 +89,7 @@ Wait = Annotated[
 async def submit(request: Request, parts: PartsDep, principal: PrincipalDep) -> Response:
     """Queue many jobs, a line each, when all of them are valid."""
     key = idempotency_key(request.headers.get("idempotency-key"))
-    cancel_after_ms = cancel_after(request.headers.get("cancel-after"))
+    asked = options(request.headers, USUAL_PRIORITY)
     content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if content_type not in MEDIA_TYPES:
         raise UnsupportedFormat(f"expected Content-Type {' or '.join(MEDIA_TYPES)}, got {content_type[:80] or 'none'}")
@@ -89,7 +97,7 @@ async def submit(request: Request, parts: PartsDep, principal: PrincipalDep) -> 
         fingerprint = await _receive(request, received)
         tenant = principal.tenant
         earlier = None if key is None else await parts.broker.files.known(key, fingerprint, tenant)
-        batch = earlier or await _accept(parts, tenant, received, fingerprint, key, cancel_after_ms)
+        batch = earlier or await _accept(parts, tenant, received, fingerprint, key, asked)
     parts.admitter.wake()
     headers = {"location": f"/v1/batches/{batch}"} | ({"idempotent-replayed": "true"} if earlier else {})
     return _json(batch_json(await known(parts, principal, batch)), 202, headers)
@@ -109,7 +117,7 @@ async def _receive(request: Request, received: Appender) -> str:
 
 
 async def _accept(
-    parts: Parts, tenant: str, received: Appender, fingerprint: str, key: str | None, cancel_after_ms: int
+    parts: Parts, tenant: str, received: Appender, fingerprint: str, key: str | None, asked: Options
 ) -> str:
     """Check every line, make them durable, and only then begin the batch."""
     batch = token_hex(16)
@@ -125,7 +133,7 @@ async def _accept(
         await run_in_threadpool(kept.commit)
     try:
         begun = await parts.broker.files.open(
-            batch, lines.total, fingerprint, key, tenant, cancel_after_ms=cancel_after_ms
+            batch, lines.total, fingerprint, key, tenant, cancel_after_ms=asked.cancel_after_ms, priority=asked.priority
         )
     except (IdempotencyConflict, QueueFull):
         await run_in_threadpool(parts.batches.delete, batch)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from starlette.datastructures import Headers
+
 from mercer.errors import InvalidRequest, NotAcceptable
+from mercer.jobs import Priority
 
 MAX_WAIT_S = 30
 """The longest hold of one request: proxies commonly give up after 60 s."""
@@ -20,6 +23,14 @@ MIN_SPAN_S, MAX_SPAN_S = 1, 86_400
 """Of a deadline: whoever looks after them does so twice a second, and records live for a day."""
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3_600}
+
+
+class Options(NamedTuple):
+    """How a submission is to be treated, whatever it computes."""
+
+    cancel_after_ms: int = 0
+    """0 is never."""
+    priority: Priority = Priority.NORMAL
 
 
 class Preference(NamedTuple):
@@ -55,6 +66,29 @@ def idempotency_key(value: str | None) -> str | None:
             f"expected an Idempotency-Key of 1 to 255 printable ASCII characters without spaces, got {len(value)}"
         )
     return value
+
+
+def options(headers: Headers, usual: Priority = Priority.NORMAL) -> Options:
+    """What the headers Cancel-After and Job-Priority ask for.
+
+    Raises:
+        InvalidRequest: one of them cannot be read.
+    """
+    return Options(cancel_after(headers.get("cancel-after")), priority(headers.get("job-priority"), usual))
+
+
+def priority(value: str | None, usual: Priority) -> Priority:
+    """The Job-Priority header. Not `Priority`, which browsers send by themselves: RFC 9218's, about the answer's bytes.
+
+    Raises:
+        InvalidRequest: it is no priority.
+    """
+    if value is None:
+        return usual
+    try:
+        return Priority(value)
+    except ValueError:
+        raise InvalidRequest(f"expected a Job-Priority that is {', '.join(Priority)}") from None
 
 
 def cancel_after(value: str | None) -> int:

@@ -19,7 +19,7 @@ from service.admission import MAX_JOBS, Admission, is_bulk, parse, reads_store
 from service.bodies import JsonBody, read_model
 from service.documented import body_of, content, header, problems
 from service.field_errors import MAX_ERRORS
-from service.headers import MAX_WAIT_S, Preference, cancel_after, idempotency_key, preference
+from service.headers import MAX_WAIT_S, Options, Preference, idempotency_key, options, preference
 from service.long_bodies import LONG_BYTES, MAX_BULK_BYTES, MAX_JSON_BYTES
 from service.parts import Parts, PartsDep
 from service.principals import Principal, PrincipalDep, principal_of
@@ -42,6 +42,10 @@ SUBMISSION: dict[str, Any] = body_of("Submission", EXAMPLES) | {
     "parameters": [
         header("Prefer", f"wait=N holds the answer for up to N seconds (at most {MAX_WAIT_S}) until the job is done."),
         header("Idempotency-Key", "The same key and the same jobs give the same jobs again; other jobs are refused."),
+        header(
+            "Job-Priority",
+            "high, normal or low (normal is usual): which go first; the lowest that wait have a tenth of all.",
+        ),
         header(
             "Cancel-After", "After so long, from 1s to 24h, such as 30s or 10m, a job that has not ended is stopped."
         ),
@@ -86,12 +90,12 @@ async def submit(request: Request) -> Response:
     principal = principal_of(request)
     key = idempotency_key(request.headers.get("idempotency-key"))
     preferred = preference(request.headers.get("prefer"))
-    cancel_after_ms = cancel_after(request.headers.get("cancel-after"))
+    asked = options(request.headers)
     async with JsonBody(request, MAX_BULK_BYTES) as body:
         bulk = is_bulk(body)
         if not bulk and len(body) > MAX_JSON_BYTES:
             raise TooLarge(f"expected a spec of at most {MAX_JSON_BYTES} bytes, got {len(body)}; upload its arrays")
-        submissions = await _submissions(parts.admission_of(principal.tenant), body, key, cancel_after_ms)
+        submissions = await _submissions(parts.admission_of(principal.tenant), body, key, asked)
     admitted = await parts.door.admit(submissions)
     parts.metrics.count([one.kind for one in submissions], sum(one.replayed for one in admitted))
     if bulk:
@@ -99,14 +103,14 @@ async def submit(request: Request) -> Response:
     return await _submitted(parts, principal, admitted[0], preferred)
 
 
-async def _submissions(admission: Admission, body: bytes, key: str | None, cancel_after_ms: int) -> list[Submission]:
+async def _submissions(admission: Admission, body: bytes, key: str | None, asked: Options) -> list[Submission]:
     """Parse and check; in a thread when it is long or reads the store."""
     if len(body) > LONG_BYTES:
-        return await run_in_threadpool(lambda: admission.submissions(parse(body), key, cancel_after_ms))
+        return await run_in_threadpool(lambda: admission.submissions(parse(body), key, asked))
     parsed = parse(body)
     if reads_store(parsed.specs):
-        return await run_in_threadpool(admission.submissions, parsed, key, cancel_after_ms)
-    return admission.submissions(parsed, key, cancel_after_ms)
+        return await run_in_threadpool(admission.submissions, parsed, key, asked)
+    return admission.submissions(parsed, key, asked)
 
 
 async def _queued(parts: Parts, principal: Principal, admitted: list[Admitted]) -> list[Record]:

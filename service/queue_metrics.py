@@ -53,6 +53,7 @@ class QueueCollector(Collector):
         )
         yield GaugeMetricFamily("mercer_queue_limit_jobs", "Jobs that may wait.", value=self._max_queued)
         depth = GaugeMetricFamily("mercer_queue_depth_jobs", "Jobs that wait, and that workers hold.", labels=["state"])
+        waiting = GaugeMetricFamily("mercer_queue_waiting_jobs", "Jobs that wait, by priority.", labels=["priority"])
         oldest = GaugeMetricFamily("mercer_queue_oldest_age_seconds", "For how long the oldest job has waited.")
         dead = CounterMetricFamily("mercer_jobs_dead", "Jobs given up because their workers died.")
         expired = CounterMetricFamily("mercer_jobs_expired", "Jobs stopped at their deadline, running or not.")
@@ -61,12 +62,14 @@ class QueueCollector(Collector):
         if self.seen is not None:
             file.add_metric([], int(self.seen.writes))
             depth.add_metric(["queued"], self.seen.depth.queued)
+            for priority, number in self.seen.depth.waiting.items():
+                waiting.add_metric([priority], number)
             depth.add_metric(["running"], self.seen.depth.running)
             oldest.add_metric([], self.seen.depth.oldest_ms / 1000)
             dead.add_metric([], self.seen.depth.dead)
             expired.add_metric([], self.seen.depth.expired)
             workers.add_metric([], self.seen.workers)
-        yield from (depth, oldest, dead, expired, workers, file)
+        yield from (depth, waiting, oldest, dead, expired, workers, file)
 
     def _room(self) -> Iterator[Metric]:
         free = GaugeMetricFamily("mercer_store_free_bytes", "Free bytes of the disk under the store.")

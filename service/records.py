@@ -39,6 +39,7 @@ def job_document(record: Record) -> dict[str, Any]:
         "kind": record.kind,
         "state": record.state,
         "batch_key": record.batch_key,
+        "priority": record.priority,
         "batch_size": record.batch_size,
         "attempt": record.attempt,
         "worker": record.worker,

@@ -206,7 +206,7 @@ async def test_a_claim_whose_reply_was_lost_is_answered_with_the_same_jobs(conne
 
 async def test_a_stream_deleted_by_hand_stops_nobody(service, admit, take, redis, namespace):
     await admit(2, batch_key="a")
-    redis.delete(f"{tag(namespace)}:queue:a")
+    redis.delete(f"{tag(namespace)}:queue:1:default:a")
     await admit(batch_key="b")
     assert take().batch_key == "b"
     assert take() is None

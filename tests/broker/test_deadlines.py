@@ -54,7 +54,7 @@ async def test_a_job_past_its_deadline_is_never_started(service, admit, take, pa
     (late,) = await admit(batch_key="alone", cancel_after_ms=1000)
     pass_deadlines()
     assert take() is None
-    assert ((await service.record(late)).state, keys("queue:")) == ("expired", keys("queue:gram:a"))
+    assert ((await service.record(late)).state, keys("queue:")) == ("expired", keys("queue:1:default:gram:a"))
 
 
 async def test_a_running_job_is_stopped_at_its_deadline(service, admit, take, worker, ended, pass_deadlines):

@@ -11,14 +11,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from redis import Redis
 
-from broker.keys import tag
+from broker.keys import queue_name, tag
 from broker.records import Finished, Submission
 from broker.service_broker import ServiceBroker
 from broker.worker_broker import WorkerBroker
-from mercer.jobs import State
+from mercer.jobs import Priority, State
 
-BATCHES = st.sampled_from(["a", "b", "c"])
+TENANTS = ("default", "other")
+QUEUES = st.tuples(st.sampled_from(["a", "b:c"]), st.sampled_from(TENANTS), st.sampled_from(list(Priority)))
 pick = st.integers(0, 10**6)
+
+
+def queue_of(record):
+    return queue_name(record.priority, record.tenant, record.batch_key)
 
 
 class Queue(RuleBasedStateMachine):
@@ -36,7 +41,7 @@ class Queue(RuleBasedStateMachine):
         options = {"namespace": namespace, "linger_ms": 0, "max_deliveries": 3}
         self.worker = WorkerBroker.connect(self.url, **options)
         self.doomed = WorkerBroker.connect(self.url, **options, lease_ms=1)
-        self.jobs, self.claims, self.ended = [], [], {}
+        self.jobs, self.claims, self.ended = {}, [], {}
 
     async def _connect(self, namespace):
         return ServiceBroker.connect(self.url, namespace=namespace)
@@ -51,19 +56,22 @@ class Queue(RuleBasedStateMachine):
         self.redis.close()
         self.loop.close()
 
-    @rule(batch=BATCHES, number=st.integers(1, 5), alone=st.booleans(), deadline=st.booleans())
-    def admit(self, batch, number, alone, deadline):
+    @rule(queue=QUEUES, number=st.integers(1, 5), alone=st.booleans(), deadline=st.booleans())
+    def admit(self, queue, number, alone, deadline):
+        batch, tenant, priority = queue
         made = {"kind": "gram", "spec": b"{}", "fingerprint": "f", "flops": 1, "bytes": 1, "alone": alone}
+        made |= {"tenant": tenant, "priority": priority}
         made["cancel_after_ms"] = 60_000 if deadline else 0
         jobs = [Submission(id=uuid.uuid4().hex, batch_key=batch, **made) for _ in range(number)]
         self.ask(self.service.admit(jobs))
-        self.jobs += [job.id for job in jobs]
+        self.jobs |= {job.id: tenant for job in jobs}
 
     @rule(max_jobs=st.integers(1, 4), max_bytes=st.integers(1, 4))
     def claim(self, max_jobs, max_bytes):
         claim = self.worker.claim("w", "cpu", max_jobs=max_jobs, max_bytes=max_bytes, block_ms=0)
         if claim:
             assert len(claim.jobs) <= min(max_jobs, max_bytes)
+            assert len({self.jobs[job.id] for job in claim.jobs}) == 1, "a batch of several tenants"
             self.claims.append(claim)
 
     @rule(which=pick, state=st.sampled_from(["succeeded", "failed"]), part=st.booleans())
@@ -87,6 +95,9 @@ class Queue(RuleBasedStateMachine):
                 self.worker.sweep()
             self.claims.append(claim)  # a zombie, which may still try to finish
 
+    def some(self, which):
+        return list(self.jobs.items())[which % len(self.jobs)]
+
     @rule(which=pick)
     def crash(self, which):
         if self.claims:
@@ -95,7 +106,7 @@ class Queue(RuleBasedStateMachine):
     @rule(which=pick)
     def cancel(self, which):
         if self.jobs:
-            self.ask(self.service.cancel(self.jobs[which % len(self.jobs)]))
+            self.ask(self.service.cancel(*self.some(which)))
 
     @rule(which=pick)
     def expire(self, which):
@@ -110,25 +121,48 @@ class Queue(RuleBasedStateMachine):
     @rule(which=pick)
     def retry(self, which):
         if self.jobs:
-            job = self.jobs[which % len(self.jobs)]
-            if self.ask(self.service.retry(job)).state == "queued":
+            job, tenant = self.some(which)
+            if self.ask(self.service.retry(job, tenant)).state == "queued":
                 self.ended.pop(job, None)
 
     @invariant()
     def the_books_balance(self):
-        records = self.ask(self.service.records(self.jobs))
-        assert None not in records
+        records = self.ask(self.everything())
         states = Counter(str(record.state) for record in records)
         assert self.ask(self.service.depth()) == (states["queued"], states["running"])
-        streams = {batch: self.redis.xlen(f"{self.tag}:queue:{batch}") for batch in "abc"}
-        assert +Counter(streams) == Counter(record.batch_key for record in records if not record.done)
-        waiting = self.redis.hgetall(f"{self.tag}:waiting")
-        assert waiting == {k: str(n) for k, n in Counter(r.batch_key for r in records if r.state == "queued").items()}
-        assert set(self.redis.zrange(f"{self.tag}:ready", 0, -1)) == set(waiting)
+        streams = {key: self.redis.xlen(key) for key in self.redis.scan_iter(f"{self.tag}:queue:*", count=1000)}
+        assert streams == Counter(f"{self.tag}:queue:{queue_of(record)}" for record in records if not record.done)
+        waiting = Counter(queue_of(record) for record in records if record.state == "queued")
+        assert self.redis.hgetall(f"{self.tag}:waiting") == {queue: str(n) for queue, n in waiting.items()}
+        assert self.ready() == set(waiting)
+
+    def ready(self):
+        """All queues that a claim finds, each through its priority and its tenant."""
+        found = set()
+        for rank in range(3):
+            for tenant in self.redis.zrange(f"{self.tag}:ready:{rank}", 0, -1):
+                queues = self.redis.zrange(f"{self.tag}:ready:{rank}:{tenant}", 0, -1)
+                assert queues, "a tenant that waits for nothing"
+                found |= set(queues)
+        return found
+
+    @invariant()
+    def each_tenant_and_each_priority_is_counted(self):
+        queued = [record for record in self.ask(self.everything()) if record.state == "queued"]
+        for tenant in TENANTS:
+            counted = self.redis.hget(f"{self.tag}:share:{tenant}", "queued")
+            assert int(counted or 0) == sum(record.tenant == tenant for record in queued)
+        depth = self.ask(self.service.queue_depth())
+        assert +Counter(depth.waiting) == Counter(record.priority for record in queued)
+
+    async def everything(self):
+        found = [await self.service.record(job, tenant) for job, tenant in self.jobs.items()]
+        assert None not in found
+        return found
 
     @invariant()
     def an_end_never_changes(self):
-        for record in self.ask(self.service.records(self.jobs)):
+        for record in self.ask(self.everything()):
             if record.done:
                 assert self.ended.setdefault(record.id, record) == record
 
@@ -165,4 +199,4 @@ async def test_a_thousand_jobs_over_fifty_keys_leave_only_their_records(
     assert len(keys("job:")) == len(jobs) == 1000
     assert all(record.done for record in await service.records([job.id for job in jobs]))
     rest = {key.removeprefix(f"{tag(namespace)}:").partition(":")[0] for key in keys()} - {"job", "progress"}
-    assert rest <= {"counts", "index", "trimming", "bell"}
+    assert rest <= {"counts", "index", "trimming", "bell", "share"}

@@ -66,10 +66,11 @@ async def test_the_same_idempotency_key_of_another_tenant_is_another_key(service
     assert await queued("other", idempotency_key="k", fingerprint="other")
 
 
-async def test_jobs_of_several_tenants_are_admitted_and_claimed_together(service, submission, take):
+async def test_jobs_of_several_tenants_are_admitted_together(service, submission, take):
     jobs = [submission(tenant=tenant) for tenant in ("default", "acme", "other")]
     await service.admit(jobs)
-    assert {(job.id, job.tenant) for job in take().jobs} == {(job.id, job.tenant) for job in jobs}
+    claimed = [job for _ in jobs for job in take().jobs]
+    assert {(job.id, job.tenant) for job in claimed} == {(job.id, job.tenant) for job in jobs}
 
 
 @OWNER_AND_FOREIGNER

@@ -44,6 +44,11 @@ def test_gram_builds_and_saves_a_matrix(shell, csv, tmp_path):
     np.testing.assert_allclose(np.load(output), gaussian(NUMBERS, 2.0), rtol=1e-12)
 
 
+def test_gram_takes_a_priority(shell, csv):
+    words = ("--columns", "a,b", "--kernel", "linear()", "--json", "--priority", "high")
+    assert json.loads(shell("gram", csv, *words)[1])["priority"] == "high"
+
+
 @pytest.mark.parametrize(("time", "expected"), [("10m", 0), ("later", 2)])
 def test_gram_takes_a_deadline(shell, csv, time, expected):
     words = ("--columns", "a,b", "--kernel", "linear()", "--json", "--cancel-after", time)

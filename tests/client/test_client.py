@@ -103,6 +103,15 @@ def test_a_job_expires_on_time_though_no_worker_looks(client, gram, paused_worke
         assert 0 <= (record.finished_at - record.expires_at).total_seconds() < 0.5
 
 
+def test_a_higher_priority_is_done_first(client, gram, paused_worker):
+    with paused_worker():
+        low = client.submit(gram(), priority="low")
+        high = client.submit_many([gram()], priority=mercer.Priority.HIGH)
+        batch = client.batch([("a", gram())], priority="normal")
+        assert (low.record.priority, high[0].record.priority, batch.record.priority) == ("low", "high", "normal")
+    assert high[0].wait().started_at <= low.wait().started_at
+
+
 def test_a_deadline_that_cannot_be_read_is_refused(client, gram):
     with pytest.raises(errors.InvalidRequest, match="such as 30s, 10m or 2h"):
         client.submit(gram(), cancel_after="soon")

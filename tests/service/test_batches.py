@@ -96,6 +96,17 @@ async def test_a_batch_is_admitted_run_and_read(submit, look, read, admitted, wo
     assert job["state"] == "succeeded"
 
 
+@pytest.mark.parametrize(("headers", "priority"), [({}, "low"), ({"job-priority": "high"}, "high")])
+async def test_the_jobs_of_a_batch_have_its_priority_which_is_low_unless_it_says(
+    submit, look, admitted, client, headers, priority
+):
+    batch = await submit(2, **headers)
+    await admitted(2)
+    assert (await look(batch))["priority"] == priority
+    jobs = (await client.get("/v1/jobs")).json()["jobs"]
+    assert [job["priority"] for job in jobs] == [priority] * 2
+
+
 async def test_a_large_result_is_a_location(submit, read, admitted, worker, client):
     batch = await submit(1)
     await admitted(1)

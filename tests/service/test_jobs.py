@@ -128,6 +128,22 @@ async def test_a_deadline_is_shown_and_holds_for_each_of_several(client, broker)
         assert (await client.get(f"/v1/jobs/{job['id']}")).json() == job
 
 
+async def test_a_priority_holds_for_each_of_several_and_is_shown(client, worker):
+    low = (await client.post("/v1/jobs", json=SPEC, headers={"job-priority": "low"})).json()
+    usual = (await client.post("/v1/jobs", json=SPEC)).json()
+    high = (await client.post("/v1/jobs", json={"jobs": [SPEC, SPEC]}, headers={"job-priority": "high"})).json()["jobs"]
+    assert [job["priority"] for job in (low, usual, *high)] == ["low", "normal", "high", "high"]
+    for several in (high, [usual], [low]):
+        claim = await asyncio.to_thread(worker.claim)
+        assert {job.id for job in claim.jobs} == {job["id"] for job in several}
+
+
+@pytest.mark.parametrize("value", ["urgent", "u=1, i", ""])
+async def test_a_priority_that_is_none_is_refused(client, value):
+    answer = await client.post("/v1/jobs", json=SPEC, headers={"job-priority": value})
+    assert_problem(answer, 400, "invalid-request", detail="high, normal, low")
+
+
 async def test_a_deadline_that_cannot_be_read_is_refused(client):
     assert_problem(await client.post("/v1/jobs", json=SPEC, headers={"cancel-after": "1"}), 400, "invalid-request")
 
