@@ -7,7 +7,6 @@ sent and not answered is sent again when the connection breaks, so only commands
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Self
@@ -19,6 +18,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from broker.faults import AWAY, SOCKET_TIMEOUT_S, unavailable
 from broker.keys import tag
 from broker.scripts import Script, load
+from broker.tasks import end
 from mercer.errors import Unavailable
 
 BACKOFF_S = (0.02, 0.1, 0.4)
@@ -94,9 +94,7 @@ class Pipe:
         """Fail what is under way and hang up."""
         self._closed = True
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
         self._fail_all(self._asked, Unavailable("the service is stopping"))
         await self._hang_up()
 

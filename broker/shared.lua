@@ -48,7 +48,7 @@ end
 local function file_of(id)
   local job = redis.call('HMGET', job_key(id), 'file', 'tenant')
   local file = job[1]
-  return file and redis.call('EXISTS', file_key(file)) == 1 and file or nil, job[2] or 'default'
+  return file and redis.call('EXISTS', file_key(file)) == 1 and file or nil, job[2] or DEFAULT_TENANT
 end
 
 local function count_running(file, number)
@@ -104,7 +104,7 @@ end
 local function emit_file(file, now)
   local fields = redis.call('HMGET', file_key(file), 'stop', 'succeeded', 'total', 'tenant')
   local event = fields[1] and 'cancelled' or fields[2] == fields[3] and 'completed' or 'completed_with_errors'
-  emit(fields[4] or 'default', 'batch.' .. event, file, now)
+  emit(fields[4] or DEFAULT_TENANT, 'batch.' .. event, file, now)
 end
 
 -- A job of a batch file ends: it is counted and listed; with the last one the file begins to expire.

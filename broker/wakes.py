@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from broker.keys import channels
+from broker.tasks import end
 from mercer.errors import Unavailable
 
 RECHECK_S = 1.0
@@ -19,7 +20,6 @@ RECHECK_S = 1.0
 RECHECKED_AT_ONCE = 1000
 HEALTH_CHECK_S = 10
 RECONNECT_S = 0.1
-CANCEL_AGAIN_S = 0.05
 
 
 class Watch:
@@ -76,9 +76,7 @@ class Wakes:
     async def close(self) -> None:
         """Stop listening."""
         for task in self._tasks:
-            while not task.done():  # redis-py swallows a cancellation that comes while it connects
-                task.cancel()
-                await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
+            await end(task)
         await self._redis.aclose()
 
     async def _listen(self) -> None:

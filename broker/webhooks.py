@@ -102,10 +102,14 @@ class Webhooks:
     def __init__(self, pipe: Pipe) -> None:
         self._pipe = pipe
 
-    async def put(self, endpoint: str, tenant: str, version: int, events: Iterable[str]) -> None:
-        """Make a version of a registration count, unless a later one does; without events it takes none."""
+    async def put(self, endpoint: str, tenant: str, version: int, events: Iterable[str]) -> bool:
+        """Make a version of a registration count, unless a later one does; without events it takes none.
+
+        Returns:
+            False when it counted already, or a later one does.
+        """
         wanted = " ".join(events)
-        await self._pipe.run("hook_put", endpoint, tenant, version, f" {wanted} " if wanted else "")
+        return bool(await self._pipe.run("hook_put", endpoint, tenant, version, f" {wanted} " if wanted else ""))
 
     async def remove(self, endpoint: str, tenant: str) -> None:
         """Forget an endpoint and all that waits for it."""

@@ -18,6 +18,7 @@ from mercer.handles import AsyncJobHandle, Completed, JobHandle, as_completed
 from mercer.jobs import Dataset, Job, Priority, State
 from mercer.points import DatasetReference, Rows
 from mercer.specs import Gram, Spec
+from mercer.webhooks import Delivery, Webhook, WebhookEvent
 
 __all__ = [
     "AsyncBatchHandle",
@@ -30,6 +31,7 @@ __all__ = [
     "Completed",
     "Dataset",
     "DatasetReference",
+    "Delivery",
     "Event",
     "Gram",
     "Job",
@@ -39,6 +41,8 @@ __all__ = [
     "Spec",
     "Priority",
     "State",
+    "Webhook",
+    "WebhookEvent",
     "as_completed",
     "errors",
     "kernels",

@@ -23,6 +23,7 @@ from mercer.submitting import RUN_HOLD_S, Options, submit, submit_many, upload_d
 from mercer.transport import AsyncTransport, service_url
 from mercer.uploads import source
 from mercer.waiting import fetch_job, list_jobs
+from mercer.webhook_clients import AsyncWebhooks
 
 
 class AsyncClient:
@@ -47,6 +48,7 @@ class AsyncClient:
         self._transport = AsyncTransport(self.url, timeout_s, transport, api_key)
         self.datasets = AsyncDatasets(self._transport)
         self.keys = AsyncKeys(self._transport)
+        self.webhooks = AsyncWebhooks(self._transport)
 
     async def __aenter__(self) -> Self:
         return self

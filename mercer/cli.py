@@ -13,7 +13,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mercer import batch_commands, commands, key_commands
+from mercer import batch_commands, commands, key_commands, webhook_commands
 from mercer.client import Client
 from mercer.errors import ConnectionFailed, MercerError, Unavailable
 from mercer.jobs import Priority, State
@@ -94,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     _add_batch(commands_of)
     _add_datasets(commands_of)
     _add_keys(commands_of)
+    _add_webhooks(commands_of)
     kernels = commands_of.add_parser("kernels", help="the kernel functions and their formulas")
     kernels.add_argument("--json", action="store_true", help="their JSON schemas")
     kernels.set_defaults(command=commands.kernels)
@@ -168,9 +169,7 @@ def _add_batch(commands_of: argparse._SubParsersAction[argparse.ArgumentParser])
         ("show", batch_commands.show, "how many jobs are in which state"),
         ("cancel", batch_commands.cancel, "cancel what has not ended; what is finished stays"),
     ):
-        action = actions.add_parser(name, parents=[_common()], help=what)
-        action.add_argument("id")
-        action.set_defaults(command=command)
+        _add_one(actions, name, command, what)
 
 
 def _add_datasets(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -206,6 +205,44 @@ def _add_keys(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) 
     revoke = actions.add_parser("revoke", parents=[_common()], help="refuse keys from now on")
     revoke.add_argument("id", nargs="+")
     revoke.set_defaults(command=key_commands.revoke)
+
+
+def _add_webhooks(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    webhooks = commands_of.add_parser("webhooks", help="have jobs and batches that end told to an address")
+    actions = webhooks.add_subparsers(required=True, metavar="ACTION")
+    add = actions.add_parser("add", parents=[_common("print the record")], help="register one; shows its secret once")
+    add.add_argument("address", help="https://...")
+    add.add_argument("--events", help="such as job.failed,batch.completed (default: all)")
+    add.set_defaults(command=webhook_commands.add)
+    listing = actions.add_parser("list", parents=[_common("print the records")], help="the oldest first")
+    listing.set_defaults(command=webhook_commands.listing)
+    _add_one(actions, "show", webhook_commands.show, "how its last deliveries went", "print the record")
+    _add_one(actions, "test", webhook_commands.test, "send it an event and say how that went")
+    rotate = _add_one(
+        actions, "rotate", webhook_commands.rotate, "give it a new secret, shown once", "print the record"
+    )
+    rotate.add_argument("--overlap", type=int, default=86_400, help="seconds for which the old secret signs too")
+    update = _add_one(actions, "update", webhook_commands.update, "change its events, enable or disable it")
+    update.add_argument("--events", help="such as job.failed,batch.completed")
+    update.add_argument("--enable", dest="enabled", action="store_true", default=None, help="let it take events again")
+    update.add_argument("--disable", dest="enabled", action="store_false", help="let it take no events")
+    remove = actions.add_parser("remove", parents=[_common()], help="forget them")
+    remove.add_argument("id", nargs="+")
+    remove.set_defaults(command=webhook_commands.remove)
+
+
+def _add_one(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    command: object,
+    what: str,
+    json_help: str | None = None,
+) -> argparse.ArgumentParser:
+    """A command about one thing, named by its id."""
+    action = actions.add_parser(name, parents=[_common(json_help)], help=what)
+    action.add_argument("id")
+    action.set_defaults(command=command)
+    return action
 
 
 if __name__ == "__main__":

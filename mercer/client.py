@@ -23,6 +23,7 @@ from mercer.submitting import RUN_HOLD_S, Options, submit, submit_many, upload_d
 from mercer.transport import SyncTransport, service_url
 from mercer.uploads import source
 from mercer.waiting import fetch_job, list_jobs
+from mercer.webhook_clients import Webhooks
 
 
 class Client:
@@ -53,6 +54,7 @@ class Client:
         self._transport = SyncTransport(self.url, timeout_s, transport, api_key)
         self.datasets = Datasets(self._transport)
         self.keys = Keys(self._transport)
+        self.webhooks = Webhooks(self._transport)
 
     def __enter__(self) -> Self:
         return self

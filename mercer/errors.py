@@ -6,6 +6,7 @@ MercerError
     InvalidArray                422  an upload or an inline array
     DigestMismatch              422  the body is not what its digest says
     CostExceeded                422  the job needs more than the service allows
+    InvalidWebhook              422  a field of a webhook's registration, or where it points
     IdempotencyConflict         422  the key was used for another job
     Unauthenticated             401  no API key, or none that is valid
     Forbidden                   403  the API key lacks a scope
@@ -14,9 +15,11 @@ MercerError
         UnknownDataset
         UnknownBatch
         UnknownKey
+        UnknownWebhook
     NotFinished                 409  the result was asked for too early
     NoResult                    409  the job ended without a result
     NotRetryable                409  the job has not failed
+    WebhookDisabled             409  it takes no events until it is enabled
     NotAcceptable               406  the result has no such representation
     TooLarge                    413
     UnsupportedFormat           415
@@ -29,6 +32,7 @@ MercerError
         JobExpired
         JobDead
         OutOfMemory
+    DeliveryFailed                   raised by `mercer webhooks test`
     WaitTimeout                      the client stopped waiting; the job goes on
     ConnectionFailed                 the service could not be reached
 
@@ -128,6 +132,14 @@ class CostExceeded(MercerError):
     title = "The job is too large"
 
 
+class InvalidWebhook(MercerError):
+    """A field of a webhook's registration is not valid, or its address may not be delivered to."""
+
+    code = "invalid-webhook"
+    status = 422
+    title = "The webhook is not valid"
+
+
 class IdempotencyConflict(MercerError):
     """The Idempotency-Key was already used for a different request."""
 
@@ -188,6 +200,13 @@ class UnknownKey(NotFound):
     title = "No such key"
 
 
+class UnknownWebhook(NotFound):
+    """No webhook has this id."""
+
+    code = "unknown-webhook"
+    title = "No such webhook"
+
+
 class NotFinished(MercerError):
     """The job has no result yet: wait for it first."""
 
@@ -210,6 +229,14 @@ class NotRetryable(MercerError):
     code = "not-retryable"
     status = 409
     title = "The job cannot be tried again"
+
+
+class WebhookDisabled(MercerError):
+    """The webhook takes no events: enable it first."""
+
+    code = "webhook-disabled"
+    status = 409
+    title = "The webhook is disabled"
 
 
 class NotAcceptable(MercerError):
@@ -301,6 +328,13 @@ class OutOfMemory(JobFailed):
 
     code = "out-of-memory"
     title = "The worker ran out of memory"
+
+
+class DeliveryFailed(MercerError):
+    """A test event did not reach its webhook; `detail` is the reason."""
+
+    code = "delivery-failed"
+    title = "The event was not delivered"
 
 
 class WaitTimeout(MercerError):

@@ -22,6 +22,8 @@ class Scope(StrEnum):
     """List and download data sets."""
     DATASETS_WRITE = "datasets:write"
     """Upload and delete data sets."""
+    WEBHOOKS_ADMIN = "webhooks:admin"
+    """Register, see, change and remove webhooks, which are told the ids of all jobs and batches that end."""
     KEYS_ADMIN = "keys:admin"
     """Create, list and revoke the keys of the tenant, with no scope that the key itself has not."""
 

@@ -22,6 +22,7 @@ from store.datasets import Datasets
 from store.keys import ApiKeys
 from store.local import LocalObjects
 from store.results import Results
+from store.webhooks import Registrations
 from telemetry import logs
 from telemetry.tracing import Tracing, start
 
@@ -80,7 +81,8 @@ def _app(settings: Settings, tracing: Tracing | None) -> FastAPI:
         max_queued=settings.max_queued,
     )
     datasets = Datasets(objects, settings.max_upload_bytes)
-    return create_app(settings, broker, datasets, Results(objects), BatchFiles(objects), ApiKeys(objects), tracing)
+    keys, webhooks = ApiKeys(objects), Registrations(objects)
+    return create_app(settings, broker, datasets, Results(objects), BatchFiles(objects), keys, webhooks, tracing)
 
 
 def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:

@@ -16,10 +16,12 @@ from broker.service_broker import ServiceBroker
 from service import batches as batch_routes
 from service import catalogue, datasets, events, health, jobs, openapi, problems, results
 from service import keys as key_routes
+from service import webhooks as webhook_routes
 from service.admission import Admission
 from service.admitting import Admitter
 from service.door import Door
 from service.draining import Draining
+from service.egress import AddressGuard, Egress
 from service.front import Front
 from service.guard import Guard
 from service.keyring import Keyring
@@ -29,6 +31,7 @@ from service.quota import Quota
 from service.rates import RateLimits
 from service.room import Room
 from service.scopes import protect
+from service.sending import Sender
 from service.settings import Settings
 from service.tracing import TraceRequests
 from service.upkeep import Upkeep
@@ -36,6 +39,7 @@ from store.batches import BatchFiles
 from store.datasets import Datasets
 from store.keys import ApiKeys
 from store.results import Results
+from store.webhooks import Registrations
 from telemetry.tracing import Tracing
 
 DESCRIPTION = "Kernel computation as a service: submit a job, get the matrix. docs/02-http.md has examples."
@@ -54,6 +58,7 @@ ROUTERS = (
     datasets.router,
     batch_routes.router,
     key_routes.router,
+    webhook_routes.router,
     catalogue.router,
     health.router,
 )
@@ -66,6 +71,7 @@ def create_app(
     results: Results,
     batches: BatchFiles,
     keys: ApiKeys,
+    registrations: Registrations,
     tracing: Tracing | None = None,
 ) -> FastAPI:
     """The service over what it is given; closes the broker and the traces when it ends."""
@@ -73,15 +79,19 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.parts.admitter.wake()  # for what a process that died left behind
+        app.state.parts.sender.wake()
         async with Upkeep(broker):
             yield
         app.state.parts.draining.start()
         await app.state.parts.admitter.close()
+        await app.state.parts.sender.close()
         await broker.close()
         if tracing is not None:
             await run_in_threadpool(tracing.close)
 
     app = bare_app(lifespan=lifespan)
+    metrics = Metrics(settings.max_queued)
+    addresses = AddressGuard(settings.webhooks_allow_http, settings.webhooks_allow_private)
     app.state.parts = parts = Parts(
         settings=settings,
         broker=broker,
@@ -91,11 +101,13 @@ def create_app(
         keys=keys,
         keyring=Keyring(keys, settings.root) if settings.root else None,
         quota=Quota(lambda tenant: datasets.of(tenant).used_bytes(), settings.max_tenant_bytes),
+        registrations=registrations,
         admission_of=lru_cache(TENANTS_KEPT)(lambda tenant: Admission(datasets.of(tenant).known, settings, tenant)),
         door=Door(broker, tracing),
         admitter=Admitter(broker, batches),
+        sender=Sender(broker.webhooks, registrations, Egress(addresses), metrics.webhooks),
         draining=Draining(),
-        metrics=Metrics(settings.max_queued),
+        metrics=metrics,
         room=Room(settings.max_bodies_bytes),
         conversions=asyncio.Semaphore(settings.max_conversions),
     )

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from broker.webhooks import HookDepth
 from mercer.errors import MercerError, Unavailable
 from service.documented import problems
 from service.parts import Parts, PartsDep
@@ -50,6 +51,7 @@ async def ready(parts: PartsDep) -> Alive:
 async def metrics(parts: PartsDep) -> Response:
     """Metrics in Prometheus's text format; those of the queue only while Redis answers."""
     parts.metrics.queue.seen = await _seen(parts)
+    parts.metrics.webhooks.seen = await _hooks_seen(parts)
     parts.metrics.queue.room = await run_in_threadpool(_room, parts)
     return Response(parts.metrics.text(), media_type=METRICS_TYPE)
 
@@ -59,6 +61,14 @@ async def _seen(parts: Parts) -> Seen | None:
         async with asyncio.timeout(PROBE_S):
             broker = parts.broker
             return Seen(await broker.queue_depth(), len(await broker.workers()), await broker.fault() is None)
+    except (TimeoutError, MercerError):
+        return None
+
+
+async def _hooks_seen(parts: Parts) -> HookDepth | None:
+    try:
+        async with asyncio.timeout(PROBE_S):
+            return await parts.broker.webhooks.depth()
     except (TimeoutError, MercerError):
         return None
 

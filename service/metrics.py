@@ -10,6 +10,7 @@ from prometheus_client import Counter, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.queue_metrics import QueueCollector
+from service.webhook_metrics import WebhookMetrics
 from telemetry.process import registry
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -27,6 +28,7 @@ class Metrics:
         self.registry = registry("service")
         self.queue = QueueCollector(max_queued)
         self.registry.register(self.queue)
+        self.webhooks = WebhookMetrics(self.registry)
         admitted = Counter("mercer_jobs_admitted", "Jobs queued by this process.", ["kind"], registry=self.registry)
         self.replayed = Counter(
             "mercer_jobs_replayed", "Submissions answered by an earlier job of the same key.", registry=self.registry

@@ -15,6 +15,7 @@ from mercer.batches import Batch, BatchLine
 from mercer.jobs import Dataset, Job, Result, Worker
 from mercer.keys import CreatedKey, NewKey, Scope
 from mercer.specs import KINDS
+from mercer.webhooks import Delivery, NewWebhook, Rotation, Webhook, WebhookChange
 from service.admission import MAX_JOBS
 from service.batch_lines import Line
 from service.documented import problems, reference
@@ -24,8 +25,20 @@ from service.scopes import NEEDS, Open
 
 TEMPLATE = "#/components/schemas/{model}"
 
-SENT: tuple[type[BaseModel], ...] = (Ids, WaitFor, Line, NewKey, *KINDS.values())
-ANSWERED: tuple[type[BaseModel], ...] = (Jobs, Job, Result, Dataset, Worker, Batch, BatchLine, CreatedKey, Problem)
+SENT: tuple[type[BaseModel], ...] = (Ids, WaitFor, Line, NewKey, NewWebhook, WebhookChange, Rotation, *KINDS.values())
+ANSWERED: tuple[type[BaseModel], ...] = (
+    Jobs,
+    Job,
+    Result,
+    Dataset,
+    Worker,
+    Batch,
+    BatchLine,
+    CreatedKey,
+    Webhook,
+    Delivery,
+    Problem,
+)
 
 SCHEME = {
     "type": "http",

@@ -19,11 +19,13 @@ from service.keyring import Keyring
 from service.metrics import Metrics
 from service.quota import Quota
 from service.room import Room
+from service.sending import Sender
 from service.settings import Settings
 from store.batches import BatchFiles
 from store.datasets import Datasets
 from store.keys import ApiKeys
 from store.results import Results
+from store.webhooks import Registrations
 
 
 @dataclass(frozen=True)
@@ -39,10 +41,12 @@ class Parts:
     keyring: Keyring | None
     """None where no keys are asked for."""
     quota: Quota
+    registrations: Registrations
     admission_of: Callable[[str], Admission]
     """That of a tenant."""
     door: Door
     admitter: Admitter
+    sender: Sender
     draining: Draining
     metrics: Metrics
     room: Room

@@ -7,8 +7,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIN_ROOT_KEY = 32
 """Characters: 128 bits where they are hexadecimal digits."""
@@ -85,6 +85,12 @@ class Settings(BaseSettings):
     stalled_s: float = Field(
         60.0, gt=0, description="How long a client may read nothing of its answer before it is cut off, in seconds."
     )
+    webhooks_allow_http: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Hosts to which webhooks may go without TLS, such as localhost,hooks.internal."
+    )
+    webhooks_allow_private: Annotated[tuple[IPvAnyNetwork, ...], NoDecode] = Field(
+        (), description="Networks to which webhooks may go though they are not public, such as 127.0.0.0/8,10.1.0.0/16."
+    )
     log_format: Literal["text", "json"] = Field("text", description="Lines of text, or one JSON object a line.")
     drain_s: int = Field(
         10, ge=0, description="How long requests in flight may take to finish after SIGTERM, in seconds."
@@ -112,6 +118,13 @@ class Settings(BaseSettings):
         if file is not None:
             _check(_read(file))
         return file
+
+    @field_validator("webhooks_allow_http", "webhooks_allow_private", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return (
+            tuple(one.strip().lower() for one in value.split(",") if one.strip()) if isinstance(value, str) else value
+        )
 
     @field_validator("host")
     @classmethod

@@ -29,5 +29,6 @@ def local_service():
     """The whole service as processes; tests that harm it start their own."""
     with tempfile.TemporaryDirectory(prefix="mercer-", dir="/tmp") as folder:
         data_dir = Path(folder)
-        with LocalService(data_dir, logs=data_dir / "logs") as service:
+        allowed = {"MERCER_WEBHOOKS_ALLOW_HTTP": "localhost", "MERCER_WEBHOOKS_ALLOW_PRIVATE": "127.0.0.0/8,::1/128"}
+        with LocalService(data_dir, environment=allowed, logs=data_dir / "logs") as service:
             yield service

@@ -10,6 +10,7 @@ import pytest
 
 from mercer.cli import main, parser
 from mercer.specs import Gram
+from tests.service.receivers import receiving
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -41,6 +42,7 @@ def test_the_page_of_the_command_runs_from_top_to_bottom(folder, client, capsys)
         words = shlex.split(line.replace(" ID", f" {client.jobs(limit=1)[0].id}" if " ID" in line else " ID"))
         words = [word if word != "DIGEST" else client.datasets.list()[0].digest for word in words]
         words = [word if word != "KEY_ID" else client.keys.list()[0].id for word in words]
+        words = [word if word != "WEBHOOK" else client.webhooks.list()[-1].id for word in words]
         assert words[0] == "mercer"
         assert main(words[1:]) == 0, f"{line}: {capsys.readouterr().err}"
 
@@ -66,3 +68,10 @@ def test_the_page_of_batches_runs_from_top_to_bottom():
     for block in blocks("07-batches.md", "python"):
         exec(compile(block, "07-batches.md", "exec"), names)
     assert len(names["matrices"]) == 100
+
+
+def test_the_page_of_webhooks_runs_from_top_to_bottom(capsys):
+    with receiving() as receiver:
+        for block in blocks("09-webhooks.md", "python"):
+            exec(compile(block.replace("http://localhost:9000/hook", receiver.url), "09-webhooks.md", "exec"), {})
+    assert "delivered None" in capsys.readouterr().out

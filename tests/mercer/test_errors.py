@@ -7,6 +7,7 @@ from mercer.errors import BY_CODE, FieldError, JobFailed, MercerError, from_prob
 
 CLASSES = list(BY_CODE.values())
 RAISED_BY_THE_CLIENT = {
+    "DeliveryFailed",
     "JobFailed",
     "JobCancelled",
     "JobExpired",

@@ -18,6 +18,7 @@ from store.datasets import Datasets
 from store.keys import ApiKeys
 from store.local import LocalObjects
 from store.results import Results
+from store.webhooks import Registrations
 
 SPEC = dict(Gram.examples[0])
 TIMINGS = {"transfer_ms": 0.1, "compute_ms": 0.2}
@@ -55,7 +56,8 @@ async def broker(settings):
 
 def make_app(settings, broker, objects):
     datasets = Datasets(objects, settings.max_upload_bytes)
-    return create_app(settings, broker, datasets, Results(objects), BatchFiles(objects), ApiKeys(objects))
+    keys, webhooks = ApiKeys(objects), Registrations(objects)
+    return create_app(settings, broker, datasets, Results(objects), BatchFiles(objects), keys, webhooks)
 
 
 @pytest.fixture
@@ -63,6 +65,7 @@ async def app(settings, broker, objects):
     app = make_app(settings, broker, objects)
     yield app
     await app.state.parts.admitter.close()
+    await app.state.parts.sender.close()
 
 
 @pytest.fixture

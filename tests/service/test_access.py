@@ -1,6 +1,7 @@
 """Who may do what, for every route of openapi.yaml: no key, a key without the scope, a foreign key, the right key."""
 
 import json
+from ipaddress import ip_network
 from pathlib import Path
 
 import httpx2
@@ -33,7 +34,8 @@ OWNERS = ("default", "acme")
 
 @pytest.fixture
 def settings(settings):
-    return settings.model_copy(update={"root_key": SecretStr(ROOT_KEY)})
+    here = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+    return settings.model_copy(update={"root_key": SecretStr(ROOT_KEY), "webhooks_allow_private": here})
 
 
 @pytest.fixture
@@ -68,6 +70,7 @@ class Owned:
     def request(self, route):
         method, path = route.split()
         parameters = {"job_id": "job", "batch_id": "batch", "digest": "digest", "key_id": "victim"}
+        parameters["webhook_id"] = "webhook"
         if route == "POST /v1/jobs/{job_id}/retry":
             parameters["job_id"] = "cancelled"
         path = path.format(**{name: self.ids[what] for name, what in parameters.items()})
@@ -77,6 +80,9 @@ class Owned:
             "POST /v1/jobs/results": {"json": {"ids": [self.ids["job"]]}},
             "POST /v1/batches": {"content": LINES, "headers": JSONL},
             "PUT /v1/datasets/{digest}": {"content": POINTS, "headers": NPY},
+            "POST /v1/webhooks": {"json": {"url": f"https://localhost/{id(self)}"}},
+            "PATCH /v1/webhooks/{webhook_id}": {"json": {"events": ["job.dead"]}},
+            "POST /v1/webhooks/{webhook_id}/rotate": {"json": {}},
             "POST /v1/keys": {"json": {"name": "n", "scopes": ["jobs:read"]}},
         }
         return {"method": method, "url": path, **bodies.get(route, {})}
@@ -96,7 +102,8 @@ def owned(as_key, create, worker):
             cancelled = (await client.post("/v1/jobs", json=SPEC)).json()["id"]
             await client.post(f"/v1/jobs/{cancelled}/cancel")
             batch = (await client.post("/v1/batches", content=LINES, headers=JSONL)).json()["id"]
-        ids = {"job": job, "cancelled": cancelled, "batch": batch, "digest": name}
+            webhook = (await client.post("/v1/webhooks", json={"url": "https://localhost/"})).json()["id"]
+        ids = {"job": job, "webhook": webhook, "cancelled": cancelled, "batch": batch, "digest": name}
         return key, Owned(ids | {"victim": (await create(tenant))["id"]})
 
     return make
@@ -109,6 +116,7 @@ def unknown(ids):
         "cancelled": "0" * 32,
         "batch": "0" * 32,
         "digest": "sha256:" + "0" * 64,
+        "webhook": "we_" + "0" * 32,
         "victim": "0" * 16,
     }
 
