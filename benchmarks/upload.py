@@ -1,4 +1,6 @@
-"""Upload of a 100 MB npy file through the running service: speed, memory of the API, and how others fare meanwhile.
+"""Uploads of npy through the running service: speed, memory of the API, and how others fare meanwhile.
+
+One of 100 MB, and 100 of 0.5 MB at once.
 
 python -m benchmarks.upload [--save]
 """
@@ -16,11 +18,13 @@ import psutil
 
 import mercer
 from benchmarks.report import save, table
+from benchmarks.upload_burst import Burst
 from deploy.local import LocalService
 
 SHAPE = (1_562_500, 8)
 """100 MB of float64."""
 
+AT_ONCE = 100
 ROUNDS = 3
 PROBE_INTERVAL_S = 0.005
 MAX_GROWTH_MIB = 32
@@ -70,6 +74,23 @@ def upload(local: LocalService, path: Path) -> dict[str, float]:
     return {
         "MB/s": megabytes / wall_s,
         "API CPU MB/s": megabytes / cpu_s,
+        **_meanwhile(probe, before),
+    }
+
+
+def burst(local: LocalService, seed: int) -> dict[str, float]:
+    """Many small uploads at once."""
+    api = psutil.Process(local.pids["service"])
+    before = api.memory_info().rss
+    with Burst(local.port, AT_ONCE, seed) as uploads, Probe(local.url, api.pid) as probe:
+        start = time.perf_counter()
+        uploads.send()
+        wall_s = time.perf_counter() - start
+    return {"uploads/s": AT_ONCE / wall_s, **_meanwhile(probe, before)}
+
+
+def _meanwhile(probe: Probe, before: int) -> dict[str, float]:
+    return {
         "RSS growth MiB": (max(probe.rss_bytes) - before) / 2**20,
         "livez p50 ms": float(np.percentile(probe.livez_ms, 50)),
         "livez p99 ms": float(np.percentile(probe.livez_ms, 99)),
@@ -82,18 +103,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--save", action="store_true", help="write benchmarks/results/upload.json")
     arguments = parser.parse_args()
-    rows = []
+    rows, bursts = [], []
     with tempfile.TemporaryDirectory() as folder, LocalService(Path(folder, "data")) as local:
         for seed in range(ROUNDS):
             path = Path(folder, "points.npy")
             np.save(path, np.random.default_rng(seed).normal(size=SHAPE))
             rows.append(upload(local, path))
-    print(table(list(rows[0]), [list(row.values()) for row in rows]))
-    growth_mib, p99_ms = (max(row[name] for row in rows) for name in ("RSS growth MiB", "livez p99 ms"))
-    print(f"RSS growth {growth_mib:.1f} MiB (bound {MAX_GROWTH_MIB})")
-    print(f"/livez p99 {p99_ms:.1f} ms (bound {MAX_LIVEZ_P99_MS})")
+            bursts.append(burst(local, seed))
+    for title, measured in (("one of 100 MB", rows), (f"{AT_ONCE} of 0.5 MB at once", bursts)):
+        print(title)
+        print(table(list(measured[0]), [list(row.values()) for row in measured]))
+        p99_ms = max(row["livez p99 ms"] for row in measured)
+        print(f"/livez p99 {p99_ms:.1f} ms at worst (bound {MAX_LIVEZ_P99_MS})")
+    print(f"RSS growth {max(row['RSS growth MiB'] for row in rows):.1f} MiB at worst (bound {MAX_GROWTH_MIB}), of one")
     if arguments.save:
-        save("upload", {"rounds": rows})
+        save("upload", {"one": rows, "at once": bursts})
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from mercer.errors import MercerError
 from service.app import create_app
 from service.draining import Draining
 from service.settings import Settings
+from service.threads import SWITCH_S
 from store.batches import BatchFiles
 from store.datasets import Datasets
 from store.keys import ApiKeys
@@ -62,6 +63,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     gc.freeze()  # what is imported stays: to look through it again and again costs each small job 15 us
+    sys.setswitchinterval(SWITCH_S)
     config = _config(settings, app)
     Server(config, app.state.parts.draining).run([_listener(config, settings.stalled_s)])
     return 0

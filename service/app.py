@@ -33,6 +33,7 @@ from service.room import Room
 from service.scopes import protect
 from service.sending import Sender
 from service.settings import Settings
+from service.threads import Threads
 from service.tracing import TraceRequests
 from service.upkeep import Upkeep
 from store.batches import BatchFiles
@@ -109,6 +110,7 @@ def create_app(
         draining=Draining(),
         metrics=metrics,
         room=Room(settings.max_bodies_bytes),
+        threads=Threads(),
         conversions=asyncio.Semaphore(settings.max_conversions),
     )
     front: ASGIApp = Front(app.build_middleware_stack(), FRONT)

@@ -94,7 +94,7 @@ async def submit(request: Request, parts: PartsDep, principal: PrincipalDep) -> 
     if content_type not in MEDIA_TYPES:
         raise UnsupportedFormat(f"expected Content-Type {' or '.join(MEDIA_TYPES)}, got {content_type[:80] or 'none'}")
     async with contextmanager_in_threadpool(parts.batches.scratch()) as received:
-        fingerprint = await _receive(request, received)
+        fingerprint = await _receive(parts, request, received)
         tenant = principal.tenant
         earlier = None if key is None else await parts.broker.files.known(key, fingerprint, tenant)
         batch = earlier or await _accept(parts, tenant, received, fingerprint, key, asked)
@@ -103,7 +103,7 @@ async def submit(request: Request, parts: PartsDep, principal: PrincipalDep) -> 
     return _json(batch_json(await known(parts, principal, batch)), 202, headers)
 
 
-async def _receive(request: Request, received: Appender) -> str:
+async def _receive(parts: Parts, request: Request, received: Appender) -> str:
     """Keep the body aside; its SHA-256."""
     sha256 = hashlib.sha256()
 
@@ -112,7 +112,7 @@ async def _receive(request: Request, received: Appender) -> str:
         received.write(data)
 
     async for piece in large_pieces(request, MAX_BYTES):
-        await run_in_threadpool(keep, piece)
+        await parts.threads.run(keep, piece)
     return sha256.hexdigest()
 
 

@@ -68,7 +68,7 @@ async def upload(digest: str, request: Request, parts: PartsDep, principal: Prin
     if (format := FORMATS.get(content_type)) is None:
         raise UnsupportedFormat(f"expected Content-Type {', '.join(FORMATS)}, got {content_type[:80] or 'none'}")
     datasets = parts.datasets.of(principal.tenant)
-    known = await run_in_threadpool(datasets.info, digest)
+    known = await parts.threads.run(datasets.info, digest)
     if known is not None:
         return _answer(known, 200)
     return _answer(await _admit(parts, principal.tenant, digest, format, request), 201)
@@ -100,9 +100,9 @@ async def _receive(
         async for piece in large_pieces(request, parts.settings.max_upload_bytes):
             if incoming is not None:
                 incoming.take(len(piece))
-            await run_in_threadpool(target.write, piece)
+            await parts.threads.run(target.write, piece)
         if format == "npy":
-            return await run_in_threadpool(target.commit)
+            return await parts.threads.run(target.commit)
         async with parts.conversions:
             return await run_in_threadpool(target.commit)
 

@@ -21,6 +21,7 @@ from service.quota import Quota
 from service.room import Room
 from service.sending import Sender
 from service.settings import Settings
+from service.threads import Threads
 from store.batches import BatchFiles
 from store.datasets import Datasets
 from store.keys import ApiKeys
@@ -51,6 +52,8 @@ class Parts:
     metrics: Metrics
     room: Room
     """Memory for the bodies of requests."""
+    threads: Threads
+    """For uploads."""
     conversions: Semaphore
     """Processes that read CSV and Parquet."""
 
