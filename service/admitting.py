@@ -92,7 +92,7 @@ class Admitter:
             return False
         pause_ms = await self._go_on(due)
         if await self._broker.files.rest(due.id, pause_ms):
-            await run_in_threadpool(self._files.delete, due.id)
+            await run_in_threadpool(self._files.delete, due.id, due.tenant)
         return True
 
     async def _go_on(self, due: Due) -> int:
@@ -116,13 +116,13 @@ class Admitter:
         return 0
 
     def _read(self, due: Due) -> tuple[list[Submission], int]:
-        lines = self._files.read(due.id, due.offset, LINES_AT_ONCE, BYTES_AT_ONCE)
+        lines = self._files.read(due.id, due.tenant, due.offset, LINES_AT_ONCE, BYTES_AT_ONCE)
         jobs = [submission_of(line, due, number) for number, line in enumerate(lines)]
         return jobs, due.offset + sum(map(len, lines)) + len(lines)
 
     async def _clear(self) -> bool:
         """Delete what processes that died left behind."""
-        for batch in await run_in_threadpool(self._files.older_than, OLD_S):
+        for batch, tenant in await run_in_threadpool(self._files.older_than, OLD_S):
             if not await self._broker.files.pending(batch):
-                await run_in_threadpool(self._files.delete, batch)
+                await run_in_threadpool(self._files.delete, batch, tenant)
         return True

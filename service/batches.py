@@ -122,7 +122,7 @@ async def _accept(
     """Check every line, make them durable, and only then begin the batch."""
     batch = token_hex(16)
     received.file.seek(0)
-    async with contextmanager_in_threadpool(parts.batches.writer(batch)) as kept:
+    async with contextmanager_in_threadpool(parts.batches.writer(batch, tenant)) as kept:
         with BufferedReader(received.file) as source:
             lines = Lines(source, kept, parts.admission_of(tenant))
             while await run_in_threadpool(lines.check_some):
@@ -136,10 +136,10 @@ async def _accept(
             batch, lines.total, fingerprint, key, tenant, cancel_after_ms=asked.cancel_after_ms, priority=asked.priority
         )
     except (IdempotencyConflict, QueueFull):
-        await run_in_threadpool(parts.batches.delete, batch)
+        await run_in_threadpool(parts.batches.delete, batch, tenant)
         raise
     if begun != batch:  # the same request came twice at once
-        await run_in_threadpool(parts.batches.delete, batch)
+        await run_in_threadpool(parts.batches.delete, batch, tenant)
     return begun
 
 

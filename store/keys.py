@@ -26,7 +26,6 @@ ID_BYTES = 8
 SECRET_BYTES = 32
 
 _KEY = re.compile(r"mk_([0-9a-f]{16})_([0-9a-f]{64})")
-_ID = re.compile(r"[0-9a-f]{16}")
 _NOBODYS = "0" * 64
 
 
@@ -67,18 +66,13 @@ class ApiKeys:
         same = compare_digest(_sha256(parts[2]), kept.sha256 if kept else _NOBODYS)
         return kept.key if kept and same else None
 
-    def get(self, key_id: str) -> ApiKey | None:
-        """The key of this id; None when there is none, or no longer."""
-        kept = self._read(key_id) if _ID.fullmatch(key_id) else None
-        return kept.key if kept else None
-
     def list(self) -> list[ApiKey]:
         """All keys with the day of their last use, the newest first."""
         days: defaultdict[str, list[date]] = defaultdict(list)
         for entry in self._objects.keys(PREFIX):
             key_id, _, name = entry.key.removeprefix(PREFIX).partition("/")
             days[key_id] += [date.fromisoformat(name.removeprefix("used-"))] if name.startswith("used-") else []
-        found = [(key, used) for key_id, used in days.items() if (key := self.get(key_id))]
+        found = [(kept.key, used) for key_id, used in days.items() if (kept := self._read(key_id))]
         shown = [key.model_copy(update={"last_used_on": max(used, default=None)}) for key, used in found]
         return sorted(shown, key=lambda key: key.created_at, reverse=True)
 

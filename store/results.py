@@ -13,7 +13,11 @@ import numpy as np
 
 from mercer.arrays import header_bytes
 from mercer.errors import NoResult
+from mercer.tenants import DEFAULT_TENANT
 from store.objects import Objects, ObjectWriter
+from store.tenants import of_all_tenants, prefix_of
+
+PREFIX = "results/"
 
 OWN_OBJECT_BYTES = 8 * 2**20
 """A larger answer is an object of its own: when its disk runs full it is dropped at once and harms no other."""
@@ -33,8 +37,9 @@ class Stored(NamedTuple):
 class ResultBatch:
     """The answers of one batch, invisible until the commit."""
 
-    def __init__(self, objects: Objects, name: str, opened: ExitStack) -> None:
+    def __init__(self, objects: Objects, prefix: str, name: str, opened: ExitStack) -> None:
         self._objects = objects
+        self._prefix = prefix
         self._name = name
         self._opened = opened
         self._writers: list[ObjectWriter] = []
@@ -114,14 +119,19 @@ class ResultBatch:
     def _key(self) -> str:
         token = secrets.token_hex(8)
         # 256 folders keep each small enough to list.
-        return f"results/{token[:2]}/{self._name}-{token}"
+        return f"{self._prefix}{token[:2]}/{self._name}-{token}"
 
 
 class Results:
-    """What the jobs gave, kept until it expires."""
+    """What the jobs of a tenant gave, kept until it expires."""
 
-    def __init__(self, objects: Objects) -> None:
+    def __init__(self, objects: Objects, tenant: str = DEFAULT_TENANT) -> None:
         self._objects = objects
+        self._prefix = prefix_of(tenant) + PREFIX
+
+    def of(self, tenant: str) -> Results:
+        """Those of another tenant."""
+        return Results(self._objects, tenant)
 
     @contextmanager
     def batch(self, name: str) -> Iterator[ResultBatch]:
@@ -131,7 +141,7 @@ class Results:
             name: Part of the objects' keys, to find whose they are; it need not be unique.
         """
         with ExitStack() as opened:
-            yield ResultBatch(self._objects, name, opened)
+            yield ResultBatch(self._objects, self._prefix, name, opened)
 
     def read(self, object: str, offset: int, length: int, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Bytes start to stop of one answer's npy file, in chunks.
@@ -161,13 +171,13 @@ class Results:
         Raises:
             Unavailable: results cannot be stored now.
         """
-        with self._objects.writer("results/probe") as writer:
+        with self._objects.writer(PREFIX + "probe") as writer:
             writer.write(b"probe")
 
     def expire(self, older_than_s: float) -> int:
-        """Delete the objects written longer ago than this; returns how many."""
+        """Delete the objects of all tenants written longer ago than this; returns how many."""
         limit = time.time() - older_than_s
-        old = (entry.key for entry in self._objects.keys("results/") if entry.modified_s < limit)
+        old = (entry.key for entry in of_all_tenants(self._objects, PREFIX) if entry.modified_s < limit)
         return sum(self._objects.delete(key) for key in old)
 
 

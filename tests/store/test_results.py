@@ -195,3 +195,16 @@ def test_old_results_expire_and_young_ones_stay(results, objects):
         results.read(*stored[0])
     np.testing.assert_array_equal(fetch(results, stored[1]), np.ones((2, 2)))
     assert results.expire(older_than_s=900) == 0
+
+
+def test_tenants_share_no_object(results):
+    array, stored = np.eye(3), {}
+    for tenant in ("default", "acme", "other"):
+        with results.of(tenant).batch("b") as batch:
+            stored[tenant] = batch.add((3, 3), array.dtype, [array])
+            batch.commit()
+    assert [one.object.rpartition("results/")[0] for one in stored.values()] == ["", "tenants/acme/", "tenants/other/"]
+    for one in stored.values():
+        np.testing.assert_array_equal(from_npy(b"".join(results.read(*one))), array)
+    assert results.expire(3_600) == 0
+    assert results.expire(-1) == 3

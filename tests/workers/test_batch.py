@@ -145,3 +145,9 @@ def test_a_job_reads_the_data_sets_of_its_own_tenant_alone(bench):
     theirs, foreign = outcomes(bench, [claimed(spec, tenant="acme"), claimed(spec)])
     assert (theirs.state, foreign.state) == (State.SUCCEEDED, State.FAILED)
     assert "unknown-dataset" in foreign.error.decode()
+
+
+def test_results_of_several_tenants_in_one_launch_lie_apart(bench):
+    specs = [claimed(gram(60), tenant="acme"), claimed(gram(60))]
+    places = [json.loads(job.result)["object"] for job in outcomes(bench, specs)]
+    assert [place.partition("results/")[0] for place in places] == ["tenants/acme/", ""]
