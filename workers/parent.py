@@ -5,7 +5,6 @@ It imports everything and starts no thread and no CUDA, so that what it forks is
 
 from __future__ import annotations
 
-import logging
 import mmap
 import os
 import signal
@@ -28,8 +27,6 @@ STEADY_S = 10.0
 
 ENDING = (signal.SIGTERM, signal.SIGINT)
 BLOCKED = (*ENDING, SIGNAL)
-
-log = logging.getLogger(__name__)
 
 
 class Parent:
