@@ -24,6 +24,7 @@ All begin with the tag `{namespace}:`, so that a cluster keeps them together and
                              The tenant and a space stand before the key, which has none; not for the tenant `default`
     index            stream  {i: id} for every job whose record exists, in the order of admission: those of the tenant
                              `default`; of another, in index:<tenant>
+    dead             stream  {i: id} for every dead job whose record exists, as they died; dead:<tenant> as above
     trimming         zset    tenant -> ms at which its index may be looked through for expired records again
     trim             string  where that goes on, while it is not through; trim:<tenant> as above
     file:<id>        hash    one batch file; its fields are listed below. It expires, with its lists, as a job does
@@ -63,6 +64,7 @@ Fields of a job:
     deaths (leases that expired over it), crashes (killed processes whose parent lived), alone   once a worker died
     after (ms), expires (ms): its deadline, and how long that was from the start              with a Cancel-After
     file, custom (its id in there)                                                            from a batch file
+    buried (its entry in `dead`)                                                                          once dead
     listed (its entry in the output or the errors of the file)                                            once ended
     ended (ms), ran (JSON: device, batch_size, timings), result, error                                    once ended
 

@@ -5,7 +5,7 @@
 local from, limit, state, look = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local tenant = ARGV[5]
 if from ~= '+' then from = '(' .. from end
-local entries = redis.call('XREVRANGE', index_key(tenant), from, '-', 'COUNT', look)
+local entries = redis.call('XREVRANGE', state == 'dead' and dead_key(tenant) or index_key(tenant), from, '-', 'COUNT', look)
 local answer, cursor = {records_header(), ''}, ''
 for n, entry in ipairs(entries) do
   if #answer - 2 == limit then break end

@@ -31,6 +31,9 @@ LOOKED_AT_ONCE = 1000
 EXPIRED_AT_ONCE = 200
 """Deadlines looked at by one script: some milliseconds of the server's time."""
 
+RETRIED_AT_ONCE = 100
+"""Dead jobs queued again by one script: some milliseconds of the server's time."""
+
 GATHER_S = 0.002
 """After the first job of a wait has ended: others of its batch follow at once."""
 
@@ -158,7 +161,8 @@ class ServiceBroker:
         """
         if cursor is not None and not _ENTRY_ID.fullmatch(cursor):
             raise InvalidRequest("the cursor must be one that an earlier page gave")
-        look = max(limit, LOOKED_AT_ONCE if state else limit)
+        listed = state in (None, State.DEAD)  # the dead have a list of their own
+        look = limit if listed else max(limit, LOOKED_AT_ONCE)
         header, after, *values = await self._pipe.run("page", cursor or "+", limit, state or "", look, tenant)
         return [record for record in _records(header, values) if record], after.decode() or None
 
@@ -181,6 +185,14 @@ class ServiceBroker:
         """Queue a tenant's job again that ended without success; any other stays as it is."""
         header, values = await self._pipe.run("retry", job_id, tenant)
         return _records(header, [values])[0]
+
+    async def retry_dead(self, tenant: str = DEFAULT_TENANT) -> int:
+        """Queue all dead jobs of a tenant again; how many they were."""
+        again, looked_at = 0, RETRIED_AT_ONCE
+        while looked_at == RETRIED_AT_ONCE:
+            looked_at, number = await self._pipe.run("retry_dead", tenant, RETRIED_AT_ONCE)
+            again += number
+        return again
 
     async def wait(self, ids: Sequence[str], timeout_s: float, tenant: str = DEFAULT_TENANT) -> set[str]:
         """Those that have ended or that the tenant has not, as soon as there is one; none when the time is over."""

@@ -12,6 +12,7 @@ local function file_key(file) return TAG .. 'file:' .. file end
 local function queue_key(queue) return TAG .. 'queue:' .. queue end
 local function of_tenant(tenant) return tenant == DEFAULT_TENANT and '' or ':' .. tenant end
 local function index_key(tenant) return TAG .. 'index' .. of_tenant(tenant) end
+local function dead_key(tenant) return TAG .. 'dead' .. of_tenant(tenant) end
 local function files_key(tenant) return TAG .. 'files' .. of_tenant(tenant) end
 local function ready_key(rank) return TAG .. 'ready:' .. rank end
 local function ready_queues_key(rank, tenant) return TAG .. 'ready:' .. rank .. ':' .. tenant end
@@ -219,9 +220,22 @@ local function put_back(id, queue, entry)
   add_waiting(queue, entry, 1)
 end
 
+-- A dead job is listed, for as long as its record lives, so that nobody need look through all jobs to find it.
+local function bury(id, tenant, now, ttl_s)
+  local entry = redis.call('XADD', dead_key(tenant), 'MINID', now - ttl_s * 1000, '*', 'i', id)
+  redis.call('HSET', job_key(id), 'buried', entry)
+end
+
+local function exhume(id, tenant, entry)
+  redis.call('XDEL', dead_key(tenant), entry)
+  redis.call('HDEL', job_key(id), 'buried')
+  if redis.call('XLEN', dead_key(tenant)) == 0 then redis.call('DEL', dead_key(tenant)) end
+end
+
 local function end_job(id, now, ttl_s, state, ...)
   if state == 'dead' or state == 'expired' then redis.call('HINCRBY', COUNTS, state, 1) end
   local file, tenant = file_of(id)
+  if state == 'dead' then bury(id, tenant, now, ttl_s) end
   if file then
     list_ended(file, id, now, ttl_s, state)
   elseif has_hooks() then
@@ -293,3 +307,21 @@ end
 
 -- Every answer with records begins with what a place in the queue is computed from.
 local function records_header() return {all_waiting(), redis.call('HGET', COUNTS, 'admitted')} end
+
+-- A job that ended without success waits again; any other stays as it is. Whether it waits again.
+local function queue_again(id)
+  local AGAIN = {failed = true, cancelled = true, expired = true, dead = true}
+  local job = redis.call('HMGET', job_key(id), 'state', 'queue', 'after', 'buried')
+  local state, queue = job[1], job[2]
+  if not AGAIN[state or ''] then return false end
+  local file, tenant = file_of(id)
+  if file then unlist(file, id, state) end
+  if job[4] then exhume(id, tenant, job[4]) end
+  redis.call('HDEL', job_key(id), 'lease', 'worker', 'device', 'began', 'ended', 'progress', 'stop', 'deaths', 'crashes',
+    'ran', 'result', 'error', 'listed')
+  redis.call('HSET', job_key(id), 'seq', redis.call('HINCRBY', COUNTS, 'admitted', 1))
+  redis.call('PERSIST', job_key(id))
+  if job[3] then set_deadline(id, job[3], now_ms() + job[3]) end -- it has its whole time again
+  add_waiting(queue, enqueue(id, queue), 1)
+  return true
+end

@@ -22,7 +22,7 @@ from mercer.specs import Spec
 from mercer.submitting import RUN_HOLD_S, Options, submit, submit_many, upload_dataset
 from mercer.transport import AsyncTransport, service_url
 from mercer.uploads import source
-from mercer.waiting import fetch_job, list_jobs
+from mercer.waiting import fetch_job, list_jobs, retry_dead
 from mercer.webhook_clients import AsyncWebhooks
 
 
@@ -118,6 +118,10 @@ class AsyncClient:
     async def jobs(self, state: State | str | None = None, *, limit: int = 100) -> list[AsyncJobHandle]:
         """See Client.jobs."""
         return [self._handle(job) for job in await self._transport.run(list_jobs(state, limit))]
+
+    async def retry_dead(self) -> int:
+        """See Client.retry_dead."""
+        return await self._transport.run(retry_dead())
 
     async def kinds(self) -> dict[str, Any]:
         """See Client.kinds."""

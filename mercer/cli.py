@@ -148,10 +148,24 @@ def _add_job_commands(commands_of: argparse._SubParsersAction[argparse.ArgumentP
     cancel = commands_of.add_parser("cancel", parents=[_common()], help="stop jobs")
     cancel.add_argument("id", nargs="+")
     cancel.set_defaults(command=commands.cancel)
+    _add_dead(commands_of)
     result = commands_of.add_parser("result", parents=[_common()], help="save the result of a job")
     result.add_argument("id")
     _add_outputs(result, required=True)
     result.set_defaults(command=commands.result)
+
+
+def _add_dead(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    dead = commands_of.add_parser("dead", help="jobs that were given up: their workers died, or their processes")
+    actions = dead.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", parents=[_common("print the records")], help="with the reasons, newest first")
+    listing.add_argument("--limit", type=int, default=20)
+    listing.set_defaults(command=commands.dead)
+    requeue = actions.add_parser("requeue", parents=[_common()], help="queue them again")
+    which = requeue.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", nargs="*", default=[])
+    which.add_argument("--all", action="store_true", help="all of them")
+    requeue.set_defaults(command=commands.requeue)
 
 
 def _add_batch(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

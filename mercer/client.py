@@ -22,7 +22,7 @@ from mercer.specs import Spec
 from mercer.submitting import RUN_HOLD_S, Options, submit, submit_many, upload_dataset
 from mercer.transport import SyncTransport, service_url
 from mercer.uploads import source
-from mercer.waiting import fetch_job, list_jobs
+from mercer.waiting import fetch_job, list_jobs, retry_dead
 from mercer.webhook_clients import Webhooks
 
 
@@ -163,6 +163,10 @@ class Client:
     def jobs(self, state: State | str | None = None, *, limit: int = 100) -> list[JobHandle]:
         """The latest jobs, the newest first, of one state or of all."""
         return [self._handle(job) for job in self._transport.run(list_jobs(state, limit))]
+
+    def retry_dead(self) -> int:
+        """Queue all jobs again that were given up, which `jobs("dead")` lists; how many they were."""
+        return self._transport.run(retry_dead())
 
     def kinds(self) -> dict[str, Any]:
         """The kinds of jobs that the service runs, with their JSON schemas and limits."""

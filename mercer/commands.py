@@ -13,7 +13,7 @@ import numpy as np
 from mercer.client import Client
 from mercer.errors import InvalidRequest
 from mercer.handles import JobHandle
-from mercer.jobs import Dataset, Job
+from mercer.jobs import Dataset, Job, State
 from mercer.kernels import FAMILIES
 from mercer.kernels.text import parse
 from mercer.plots import heat_map, require
@@ -61,6 +61,22 @@ def jobs(client: Client, arguments: Namespace) -> str:
         (job.id, job.kind, job.state, f"{job.progress:.0%}", f"{job.created_at:%Y-%m-%d %H:%M:%S}") for job in records
     ]
     return table(("id", "kind", "state", "done", "created (UTC)"), rows)
+
+
+def dead(client: Client, arguments: Namespace) -> str:
+    """The latest jobs that were given up, with the reasons."""
+    records = [job.record for job in client.jobs(State.DEAD, limit=arguments.limit)]
+    if arguments.json:
+        return _json_list(records)
+    rows = [(job.id, job.kind, f"{job.finished_at:%Y-%m-%d %H:%M:%S}", (job.error or {})["detail"]) for job in records]
+    return table(("id", "kind", "died (UTC)", "reason"), rows)
+
+
+def requeue(client: Client, arguments: Namespace) -> str:
+    """Queue jobs again that were given up: some, or all."""
+    if arguments.all:
+        return f"{client.retry_dead()} jobs are queued again"
+    return "\n".join(f"{job_id} {client.job(job_id).retry().state}" for job_id in arguments.id)
 
 
 def show(client: Client, arguments: Namespace) -> str:

@@ -233,6 +233,12 @@ def _fetch_together(jobs: list[H]) -> Flow[None]:
         job.array = array
 
 
+def retry_dead() -> Flow[int]:
+    """Queue all dead jobs again; how many."""
+    reply = yield from exchange(Request("POST", "/v1/jobs/retry-dead"))
+    return int(json.loads(reply.body)["requeued"])
+
+
 def change(job_id: str, action: str) -> Flow[Job]:
     """Cancel or retry; the record after it."""
     reply = yield from exchange(Request("POST", f"/v1/jobs/{job_id}/{action}"))

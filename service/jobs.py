@@ -69,6 +69,12 @@ class Workers(BaseModel):
     workers: list[Worker]
 
 
+class Requeued(BaseModel):
+    """Dead jobs that wait again."""
+
+    requeued: int = Field(description="How many.")
+
+
 class Ids(BaseModel):
     """Which jobs."""
 
@@ -203,6 +209,12 @@ async def retry(job_id: str, parts: PartsDep, principal: PrincipalDep) -> Respon
     if record is None:
         raise NotRetryable(f"expected a job that is {', '.join(sorted(RETRYABLE))}, got one that is {before.state}")
     return _json(job_json(record), 202, {"location": f"/v1/jobs/{job_id}"} | _retry_after(record))
+
+
+@router.post("/jobs/retry-dead", status_code=202, responses=problems(503))
+async def retry_dead(parts: PartsDep, principal: PrincipalDep) -> Requeued:
+    """Queue all jobs again that were given up; GET /v1/jobs?state=dead lists them."""
+    return Requeued(requeued=await parts.broker.retry_dead(principal.tenant))
 
 
 @router.get("/workers", responses=problems(503))

@@ -35,6 +35,7 @@ NEEDS: dict[str, Need] = {
     "GET /v1/jobs/{job_id}/events": Scope.JOBS_READ,
     "POST /v1/jobs/{job_id}/cancel": Scope.JOBS_WRITE,
     "POST /v1/jobs/{job_id}/retry": Scope.JOBS_WRITE,
+    "POST /v1/jobs/retry-dead": Scope.JOBS_WRITE,
     "GET /v1/workers": Scope.JOBS_READ,
     "POST /v1/batches": Scope.JOBS_WRITE,
     "GET /v1/batches": Scope.JOBS_READ,

@@ -229,3 +229,19 @@ def test_a_reader_that_has_seen_enough_is_no_error():
     assert command.stderr.read() == b""
     assert command.wait() == 0
     command.stderr.close()
+
+
+def test_dead_jobs_are_listed_with_their_reasons_and_queued_again(shell, client, monkeypatch, gram):
+    job = client.run(gram()) is not None and client.jobs(limit=1)[0]
+    given_up = job.record.model_copy(update={"error": {"detail": "its process was killed 3 times"}})
+    monkeypatch.setattr("mercer.client.Client.jobs", lambda *_, **__: [type(job)(job._transport, given_up)])
+    code, out, _ = shell("dead", "list")
+    assert (code, job.id in out, "killed 3 times" in out) == (0, True, True)
+    assert shell("dead", "requeue", "--all")[:2] == (0, "0 jobs are queued again\n")
+    code, _, err = shell("dead", "requeue", job.id)
+    assert (code, "succeeded" in err) == (1, True)
+
+
+def test_requeueing_must_say_which(shell):
+    with pytest.raises(SystemExit, match="2"):
+        shell("dead", "requeue")

@@ -1,6 +1,7 @@
 import asyncio
 import json
 from datetime import datetime
+from functools import partial
 
 import pytest
 
@@ -285,6 +286,17 @@ async def test_a_cancelled_job_can_be_tried_again(client):
 async def test_a_job_that_did_not_fail_cannot_be_tried_again(client):
     job = (await client.post("/v1/jobs", json=SPEC)).json()
     assert_problem(await client.post(f"/v1/jobs/{job['id']}/retry"), 409, "not-retryable", detail="queued")
+
+
+async def test_dead_jobs_are_listed_with_their_reason_and_queued_again_together(client, worker):
+    job = (await client.post("/v1/jobs", json=SPEC)).json()["id"]
+    await asyncio.to_thread(partial(worker.finish, state="dead", error={"detail": "it died"}))
+    (dead,) = (await client.get("/v1/jobs?state=dead")).json()["jobs"]
+    assert (dead["id"], dead["error"]) == (job, {"detail": "it died"})
+    answer = await client.post("/v1/jobs/retry-dead")
+    assert (answer.status_code, answer.json()) == (202, {"requeued": 1})
+    assert (await client.get(f"/v1/jobs/{job}")).json()["state"] == "queued"
+    assert (await client.get("/v1/jobs?state=dead")).json()["jobs"] == []
 
 
 async def test_a_failed_job_shows_its_problem(client, worker):
