@@ -10,9 +10,9 @@ from shutil import copytree
 
 from broker import scripts, worker_broker
 
-FENCE = "local held = redis.call('HMGET', lease_key(lease), '@batch', unpack(ids))"
+FENCE = "local held = redis.call('HMGET', lease_key(lease), '@queue', unpack(ids))"
 NO_FENCE = """
-held[1] = held[1] or redis.call('HGET', job_key(ids[1]), 'batch')
+held[1] = held[1] or redis.call('HGET', job_key(ids[1]), 'queue')
 for n, id in ipairs(ids) do held[n + 1] = held[n + 1] or redis.call('HGET', job_key(id), 'entry') end
 """
 HELD = "return stop"

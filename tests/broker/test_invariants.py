@@ -199,4 +199,4 @@ async def test_a_thousand_jobs_over_fifty_keys_leave_only_their_records(
     assert len(keys("job:")) == len(jobs) == 1000
     assert all(record.done for record in await service.records([job.id for job in jobs]))
     rest = {key.removeprefix(f"{tag(namespace)}:").partition(":")[0] for key in keys()} - {"job", "progress"}
-    assert rest <= {"counts", "index", "trimming", "bell", "share"}
+    assert rest <= {"counts", "index", "trimming", "bell", "share", "dead"}
