@@ -56,7 +56,7 @@ lock: $(UV)     ## resolve the dependencies anew; names and versions only
 clean:          ## remove what setup made
 	rm -rf .venv .tools
 
-EXTRAS = --extra plot --extra service --extra worker
+EXTRAS = --extra plot --extra s3 --extra service --extra worker
 
 $(UV):
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --target .tools uv

@@ -29,6 +29,7 @@ environment:
   MERCER_DATA_DIR   folder of the queue, the data sets and the results (./data)
   MERCER_WORKERS    worker processes (1)
   MERCER_REDIS_URL  a Redis >= 7.0 or Valkey to use instead of starting one on the data folder
+  MERCER_STORE_URL  s3://bucket/prefix to use for the data sets and results; AWS_* say how to reach it
 service/settings.py and workers/settings.py list the others.
 """
 

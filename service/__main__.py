@@ -21,7 +21,8 @@ from service.threads import SWITCH_S
 from store.batches import BatchFiles
 from store.datasets import Datasets
 from store.keys import ApiKeys
-from store.local import LocalObjects
+from store.objects import UnsuitableStore
+from store.opening import open_objects
 from store.results import Results
 from store.webhooks import Registrations
 from telemetry import logs
@@ -59,7 +60,7 @@ def main() -> int:
         for fault in error.errors():
             sys.stderr.write(f"MERCER_{'_'.join(str(step) for step in fault['loc']).upper()}: {fault['msg']}\n")
         return 2
-    except (MercerError, UnsuitableRedis) as error:
+    except (MercerError, UnsuitableRedis, UnsuitableStore) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     gc.freeze()  # what is imported stays: to look through it again and again costs each small job 15 us
@@ -70,7 +71,7 @@ def main() -> int:
 
 
 def _app(settings: Settings, tracing: Tracing | None) -> FastAPI:
-    objects = LocalObjects(settings.data_dir)
+    objects = open_objects(settings.store_url, settings.data_dir, cache_bytes=0)
     if settings.require_durable:
         require_durable(settings.redis_url, settings.namespace, trusted=settings.trust_durability)
     else:

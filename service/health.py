@@ -74,6 +74,8 @@ async def _hooks_seen(parts: Parts) -> HookDepth | None:
 
 
 def _room(parts: Parts) -> Room | None:
+    if parts.settings.store_url is not None:
+        return None
     try:
         usage = shutil.disk_usage(parts.settings.data_dir)
     except OSError:

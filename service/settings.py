@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from store.opening import STORE_URL
+
 MIN_ROOT_KEY = 32
 """Characters: 128 bits where they are hexadecimal digits."""
 
@@ -28,7 +30,15 @@ class Settings(BaseSettings):
     namespace: str = Field(
         "mercer", min_length=1, pattern=r"^[\w.-]+$", description="Prefix of every key; one for each installation."
     )
-    data_dir: Path = Field(Path("data"), description="Folder of the data sets and results, on one file system.")
+    data_dir: Path = Field(
+        Path("data"),
+        description="Folder of the data sets and results, on one file system; with a store_url, of work in progress.",
+    )
+    store_url: str | None = Field(
+        None,
+        pattern=STORE_URL,
+        description="s3://bucket/prefix: where data sets and results are instead; AWS_* say how to reach it.",
+    )
     root_key: SecretStr | None = Field(
         None,
         description="The API key with every scope, of 32 characters or more; with it, every request needs a key.",

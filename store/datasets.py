@@ -155,9 +155,9 @@ class Datasets:
         dtype = np.dtype(dataset.dtype)
         offset = dataset.size_bytes - math.prod(dataset.shape) * dtype.itemsize
         try:
-            with self._objects.local_path(self._key(dataset.digest, "npy")).open("rb") as file:
+            with self._objects.local_file(self._key(dataset.digest, "npy")) as file:
                 mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
-        except FileNotFoundError:
+        except KeyError:
             raise _unknown(dataset.digest) from None
         return np.frombuffer(mapped, dtype, offset=offset).reshape(dataset.shape)
 

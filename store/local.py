@@ -69,7 +69,7 @@ class LocalObjects:
         self._partial = root / ".partial"
         with clear_reasons():
             _make_folder(self._partial)
-            self._clear_stale()
+        self.clear_abandoned()
 
     @contextmanager
     def writer(self, key: str, *, expected_bytes: int = 0) -> Iterator[LocalWriter]:
@@ -95,10 +95,7 @@ class LocalObjects:
         Raises:
             KeyError: there is no such object.
         """
-        try:
-            file = FileIO(self.local_path(key))
-        except FileNotFoundError:
-            raise KeyError(key) from None
+        file = self.local_file(key)
         end = os.fstat(file.fileno()).st_size if stop is None else stop
         return _chunks(file, start, end, chunk_bytes)
 
@@ -108,6 +105,17 @@ class LocalObjects:
             return self.local_path(key).stat().st_size
         except FileNotFoundError:
             return None
+
+    def local_file(self, key: str) -> FileIO:
+        """The object's file, opened to be mapped.
+
+        Raises:
+            KeyError: there is no such object.
+        """
+        try:
+            return FileIO(self.local_path(key))
+        except FileNotFoundError:
+            raise KeyError(key) from None
 
     def local_path(self, key: str) -> Path:
         """The object's file, whether it exists or not."""
@@ -148,13 +156,28 @@ class LocalObjects:
         with file:
             yield file
 
-    def _clear_stale(self) -> None:
+    def probe(self) -> None:
+        """Write a little and undo it.
+
+        Raises:
+            Unavailable: objects cannot be stored now.
+        """
+        with self.writer("probe") as writer:
+            writer.write(b"probe")
+
+    def clear_abandoned(self) -> None:
+        """Delete what processes that died had begun to write.
+
+        Raises:
+            Unavailable: the folder cannot be read.
+        """
         limit = time.time() - STALE_S
-        for path in self._partial.iterdir():
-            with suppress(FileNotFoundError, BlockingIOError), FileIO(path) as file:
-                if os.fstat(file.fileno()).st_mtime < limit:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    path.unlink()
+        with clear_reasons():
+            for path in self._partial.iterdir():
+                with suppress(FileNotFoundError, BlockingIOError), FileIO(path) as file:
+                    if os.fstat(file.fileno()).st_mtime < limit:
+                        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                        path.unlink()
 
 
 def _chunks(file: FileIO, start: int, stop: int, chunk_bytes: int) -> Iterator[bytes]:

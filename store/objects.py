@@ -1,4 +1,4 @@
-"""What the store needs of the place that keeps its bytes: a folder now, an S3-compatible service later."""
+"""What the store needs of the place that keeps its bytes: a folder or an S3-compatible service."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from io import FileIO
-from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from typing_extensions import Buffer
 
 _KEY = re.compile(r"[a-zA-Z0-9][\w.-]*(/[a-zA-Z0-9][\w.-]*)*", re.ASCII)
+
+
+class UnsuitableStore(RuntimeError):
+    """The place would not keep what is put into it, or lacks what the store needs."""
 
 
 class Entry(NamedTuple):
@@ -80,8 +83,13 @@ class Objects(Protocol):
     def size(self, key: str) -> int | None:
         """In bytes; None when there is no such object."""
 
-    def local_path(self, key: str) -> Path:
-        """A file with the object's bytes, to be mapped."""
+    def local_file(self, key: str) -> FileIO:
+        """A file with the object's bytes, opened to be mapped; it outlives the object's deletion.
+
+        Raises:
+            KeyError: there is no such object.
+            Unavailable: it cannot be read.
+        """
 
     def keys(self, prefix: str) -> Iterator[Entry]:
         """Every object whose key begins so, in no order."""
@@ -94,6 +102,20 @@ class Objects(Protocol):
 
         Raises:
             Unavailable: there is no place for it.
+        """
+
+    def probe(self) -> None:
+        """Write a little and undo it, or write it where nobody looks.
+
+        Raises:
+            Unavailable: objects cannot be stored now.
+        """
+
+    def clear_abandoned(self) -> None:
+        """Forget what processes that died had begun to write.
+
+        Raises:
+            Unavailable: the place cannot be reached.
         """
 
 

@@ -166,16 +166,20 @@ class Results:
         return b"".join(whole[offset - first : offset - first + length] for offset, length in places)
 
     def probe(self) -> None:
-        """Write a little and undo it.
+        """See that results can be stored.
 
         Raises:
-            Unavailable: results cannot be stored now.
+            Unavailable: they cannot be now.
         """
-        with self._objects.writer(PREFIX + "probe") as writer:
-            writer.write(b"probe")
+        self._objects.probe()
 
     def expire(self, older_than_s: float) -> int:
-        """Delete the objects of all tenants written longer ago than this; returns how many."""
+        """Delete all tenants' objects written longer ago than this, and what dead workers left; returns how many.
+
+        Raises:
+            Unavailable: the store cannot be reached.
+        """
+        self._objects.clear_abandoned()
         limit = time.time() - older_than_s
         old = (entry.key for entry in of_all_tenants(self._objects, PREFIX) if entry.modified_s < limit)
         return sum(self._objects.delete(key) for key in old)

@@ -1,4 +1,4 @@
-"""What every test may use: one real Valkey and one whole service for the session, a fresh namespace for each test."""
+"""What every test may use: one Valkey, S3 server and whole service for the session, and a namespace of its own."""
 
 import itertools
 import os
@@ -17,6 +17,14 @@ _numbers = itertools.count()
 def valkey_url():
     with tempfile.TemporaryDirectory(prefix="mercer-", dir="/tmp") as folder, Valkey(Path(folder)) as valkey:
         yield valkey.url
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    from tests.s3_server import S3Server  # boto3 takes time to load, and few tests use it
+
+    with S3Server() as server:
+        yield server
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def main() -> int:
     """Work until a signal.
 
     Returns:
-        2 when the settings are not valid, 1 when the queue is not suitable, else 0.
+        2 when the settings are not valid, 1 when the queue or the store is not suitable, else 0.
     """
     try:
         settings = Settings()

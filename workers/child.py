@@ -13,7 +13,7 @@ from gpu.device import Device, pick
 from gpu.warm import warm
 from mercer.errors import Unavailable
 from store.datasets import Datasets
-from store.local import LocalObjects
+from store.opening import open_objects
 from store.results import Results
 from store.usage import used_bytes
 from telemetry.tracing import start
@@ -39,12 +39,18 @@ def work(settings: Settings, drain: Drain, held: HeldLease, crashes: Crashes) ->
         drain: Says when to end.
         held: Where the parent looks for the lease when this process was killed.
         crashes: Of the processes before this one.
+
+    Raises:
+        UnsuitableStore: the store that the settings name cannot be used.
     """
+    open_store = partial(open_objects, settings.store_url, settings.data_dir, settings.cache_bytes)
+    objects = patiently(open_store, until=lambda: drain.begun)
+    if objects is None:
+        return
     device = pick() if settings.device == "auto" else Device(settings.device)
     warm(device)
     # The operations run their own threads, each of which calls BLAS: more threads inside those only wait for a core.
     threadpool_limits(1, user_api="blas")
-    objects = LocalObjects(settings.data_dir)
     memory_bytes = limit(settings.worker_memory_bytes)
     bench = Bench(Datasets(objects, max_bytes=0), Results(objects), device, memory_bytes)
     tracing = start("worker")

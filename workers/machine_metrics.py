@@ -10,6 +10,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from gpu.device import Device
+from mercer.errors import Unavailable
 
 STORE_INTERVAL_S = 600.0
 """Every object is listed for it."""
@@ -50,6 +51,9 @@ class MachineCollector(Collector):
     def _store(self) -> dict[str, int]:
         with self._lock:
             if (now := time.monotonic()) >= self._due_s:
-                self._parts = self._store_bytes()
                 self._due_s = now + STORE_INTERVAL_S
+                try:
+                    self._parts = self._store_bytes()
+                except Unavailable:
+                    self._parts = {}
             return self._parts

@@ -11,6 +11,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from store.opening import STORE_URL
+
 
 def _host_and_pid() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
@@ -28,7 +30,20 @@ class Settings(BaseSettings):
     namespace: str = Field(
         "mercer", min_length=1, pattern=r"^[\w.-]+$", description="Prefix of every key; one for each installation."
     )
-    data_dir: Path = Field(Path("data"), description="Folder of the data sets and results, shared with the service.")
+    data_dir: Path = Field(
+        Path("data"),
+        description="Folder of the data sets and results, shared with the service; with a store_url, of the cache.",
+    )
+    store_url: str | None = Field(
+        None,
+        pattern=STORE_URL,
+        description="s3://bucket/prefix: where data sets and results are instead; AWS_* say how to reach it.",
+    )
+    cache_bytes: int = Field(
+        16 * 2**30,
+        ge=0,
+        description="Most bytes of data sets that are copied from the store_url into data_dir, by all workers on it.",
+    )
     result_ttl_s: int = Field(
         86_400, ge=1, description="How long a finished job's record and result are kept, in seconds."
     )

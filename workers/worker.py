@@ -134,4 +134,7 @@ class Worker:
         """Delete results whose records have passed their time to live, now and then."""
         if (now := time.monotonic()) >= self._next_expiry_s:
             self._next_expiry_s = now + EXPIRY_INTERVAL_S
-            self._bench.results.expire(self._result_ttl_s + EXPIRY_MARGIN_S)
+            try:
+                self._bench.results.expire(self._result_ttl_s + EXPIRY_MARGIN_S)
+            except Unavailable as error:
+                log.warning("expired results are left for later: %s", error.detail)

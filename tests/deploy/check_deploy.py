@@ -19,7 +19,7 @@ from tests.deploy.observed import DEPLOY, ROOT, expressions, headings, rules
 
 BIN = Path(sys.executable).parent
 MANIFESTS = sorted((DEPLOY / "kubernetes" / "base").glob("[!k]*.yaml"))
-KUSTOMIZATIONS = ("base", "gpu")
+KUSTOMIZATIONS = ("base", "gpu", "s3")
 KUBECTL, PROMTOOL = shutil.which("kubectl"), shutil.which("promtool")
 needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl is missing: it renders the kustomizations")
 needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="promtool is missing: apt install prometheus")
@@ -76,6 +76,21 @@ def test_a_kustomization_renders_what_fits_the_schemas(name, tmp_path):
     for document in yaml.safe_load_all(rendered.read_text()):
         if document["kind"] == "ScaledObject":
             jsonschema.validate(document, scaled_object_schema())
+
+
+@needs_kubectl
+def test_with_a_bucket_no_volume_is_shared_and_its_keys_are_a_secret():
+    documents = list(yaml.safe_load_all(passes(KUBECTL, "kustomize", DEPLOY / "kubernetes" / "s3")))
+    assert "PersistentVolumeClaim" not in {document["kind"] for document in documents}
+    pods = {
+        one["metadata"]["name"]: one["spec"]["template"]["spec"] for one in documents if one["kind"] == "Deployment"
+    }
+    for name in ("mercer-service", "mercer-worker"):
+        first = pods[name]["containers"][0]
+        assert first["envFrom"] == [{"secretRef": {"name": "mercer-s3"}}]
+        [data] = (volume for volume in pods[name]["volumes"] if volume["name"] == "data")
+        assert "sizeLimit" in data["emptyDir"]
+    assert not any("envFrom" in container for container in pods["mercer-service"]["containers"][1:])
 
 
 def scaled_object_schema():

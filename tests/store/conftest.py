@@ -1,13 +1,36 @@
 import pytest
 
 from mercer.arrays import digest
+from store.bucket import Location
+from store.cache import Cache
 from store.datasets import Datasets
 from store.local import LocalObjects
+from store.s3 import S3Objects
+from tests.s3_server import BUCKET
 
 
 @pytest.fixture
-def objects(tmp_path):
+def s3_url(s3_server, namespace, monkeypatch):
+    """A prefix of its own, which the environment says how to reach."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/{namespace}"
+
+
+@pytest.fixture
+def s3(s3_url, tmp_path):
+    return S3Objects(Location.of(s3_url), Cache(tmp_path / "cache", 2**30))
+
+
+@pytest.fixture
+def local(tmp_path):
     return LocalObjects(tmp_path / "store")
+
+
+@pytest.fixture(params=["local", "s3"])
+def objects(request):
+    """The laws of the store hold for every place that keeps its bytes."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture

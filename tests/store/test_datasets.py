@@ -177,9 +177,12 @@ def test_data_sets_are_listed_newest_first(upload, datasets):
     assert datasets.list() == infos[::-1]
 
 
-def test_data_sets_outlive_the_process_that_took_them(upload, objects):
-    info = upload(to_npy(POINTS))
-    again = Datasets(LocalObjects(objects.local_path("x").parent), 1)
+def test_data_sets_outlive_the_process_that_took_them(local):
+    body = to_npy(POINTS)
+    with Datasets(local, 2**20).upload(digest(body), "npy") as receiving:
+        receiving.write(body)
+        info = receiving.commit()
+    again = Datasets(LocalObjects(local.local_path("x").parent), 1)
     assert again.info(info.digest) == info
 
 
@@ -197,7 +200,8 @@ def test_a_deleted_data_set_is_unknown_and_its_readers_read_on(upload, datasets,
     assert not list(objects.keys(""))
 
 
-def test_an_upload_is_never_held_in_memory(datasets):
+def test_an_upload_is_never_held_in_memory(local):
+    datasets = Datasets(local, 2**26)
     array = np.zeros((2**18, 8))
     body = to_npy(array)
     with datasets.upload(digest(body), "npy") as receiving:

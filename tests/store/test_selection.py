@@ -22,6 +22,12 @@ CSV = b"height,width,name,depth\n" + b"\n".join(b"%g,%g,x,%g" % tuple(row) for r
 
 
 @pytest.fixture
+def objects(local):
+    """Where they are kept is no matter of what is selected."""
+    return local
+
+
+@pytest.fixture
 def plain(upload):
     return upload(to_npy(MATRIX)).digest
 

@@ -13,6 +13,12 @@ from store.table_uploads import TableBody
 rng = np.random.default_rng(0)
 
 
+@pytest.fixture
+def objects(local):
+    """Where they are kept is no matter of their conversion."""
+    return local
+
+
 def parquet(columns, **options):
     file = io.BytesIO()
     pq.write_table(pa.table(columns), file, **options)
