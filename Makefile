@@ -6,7 +6,7 @@ RUN = .venv/bin/python
 export UV_SYSTEM_CERTS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev setup-bench demo serve test check check-deploy chaos fix lock openapi clean
+.PHONY: help setup setup-dev setup-bench demo serve test check check-api check-deploy chaos fix lock openapi clean
 
 help:           ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1	/p' $(MAKEFILE_LIST) | expand -t 20
@@ -43,6 +43,11 @@ fix: setup-dev  ## format and mend what can be mended
 check-deploy: setup-dev ## the files of deploy/ against the public validators
 	$(UV) pip install --quiet --python .venv --group deploy-check
 	$(RUN) -m pytest -q tests/deploy/check_deploy.py
+
+check-api: setup-dev ## requests made from openapi.yaml against a running service; three minutes
+	$(UV) venv --quiet --allow-existing --python $(PYTHON) .tools/api
+	$(UV) pip install --quiet --python .tools/api --group api-check
+	$(RUN) -m tests.api.check_api .tools/api/bin/st
 
 openapi: setup  ## write openapi.yaml from the service
 	$(RUN) -m service.openapi > openapi.yaml

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 from broker.keys import scoped, tag
 from broker.pipe import Pipe
 from broker.wakes import RECHECK_S, Watch
-from mercer.errors import IdempotencyConflict, QueueFull
+from mercer.errors import IdempotencyConflict, InvalidRequest, QueueFull
 from mercer.jobs import Priority, State
 from mercer.tenants import DEFAULT_TENANT
 
@@ -46,6 +47,10 @@ class FileRecord:
     def left(self) -> int:
         """How many of its jobs have not ended."""
         return self.counts[State.QUEUED] + self.counts[State.RUNNING]
+
+
+_CURSOR = re.compile("(?!0+-0+$)[0-9]{1,19}-[0-9]{1,19}")
+"""Of an entry of a stream, none of which is 0-0: the server refuses to look before that."""
 
 
 class Due(NamedTuple):
@@ -192,8 +197,12 @@ class Files:
     async def page(
         self, cursor: str | None, limit: int, tenant: str = DEFAULT_TENANT
     ) -> tuple[list[FileRecord], str | None]:
-        """Some files of a tenant, newest first, and where the next page begins."""
-        after, *several = await self._pipe.run("files", tenant, cursor or "+", limit)
+        """Some files of a tenant, newest first, and where the next page begins.
+
+        Raises:
+            InvalidRequest: The cursor is none that a page gave.
+        """
+        after, *several = await self._pipe.run("files", tenant, before(cursor), limit)
         records = (_record(values, tenant) for values in several)
         return [record for record in records if record], after.decode() or None
 
@@ -277,3 +286,14 @@ _ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED, State.D
 def _entry(entry_id: bytes, values: Sequence[bytes]) -> Entry:
     fields = dict(zip(values[::2], values[1::2], strict=True))
     return Entry(entry_id.decode(), fields[b"i"].decode(), fields[b"c"].decode(), State(fields[b"s"].decode()))
+
+
+def before(cursor: str | None) -> str:
+    """Where a page begins: before the last entry of the page before, or at the newest.
+
+    Raises:
+        InvalidRequest: The cursor is none that a page gave.
+    """
+    if cursor is not None and not _CURSOR.fullmatch(cursor):
+        raise InvalidRequest("the cursor must be one that an earlier page gave")
+    return cursor or "+"

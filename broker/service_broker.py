@@ -12,13 +12,13 @@ from typing import Any, Literal, Self
 
 from broker.durability import file_fault, persistence
 from broker.faults import check_server
-from broker.files import Files, Part, slice_of
+from broker.files import Files, Part, before, slice_of
 from broker.keys import queue_name, scoped, tag
 from broker.pipe import Argument, Pipe
 from broker.records import Admitted, Depth, Record, Submission, parse_record
 from broker.wakes import RECHECK_S, Wakes
 from broker.webhooks import Webhooks
-from mercer.errors import IdempotencyConflict, InvalidRequest, QueueFull
+from mercer.errors import IdempotencyConflict, QueueFull
 from mercer.jobs import Priority, State, Worker
 from mercer.tenants import DEFAULT_TENANT
 
@@ -159,11 +159,9 @@ class ServiceBroker:
         Raises:
             InvalidRequest: The cursor is none that a page gave.
         """
-        if cursor is not None and not _ENTRY_ID.fullmatch(cursor):
-            raise InvalidRequest("the cursor must be one that an earlier page gave")
         listed = state in (None, State.DEAD)  # the dead have a list of their own
         look = limit if listed else max(limit, LOOKED_AT_ONCE)
-        header, after, *values = await self._pipe.run("page", cursor or "+", limit, state or "", look, tenant)
+        header, after, *values = await self._pipe.run("page", before(cursor), limit, state or "", look, tenant)
         return [record for record in _records(header, values) if record], after.decode() or None
 
     async def cancel(self, job_id: str, tenant: str = DEFAULT_TENANT) -> Record | None:

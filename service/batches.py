@@ -72,7 +72,9 @@ class Batches(BaseModel):
     next: str | None = Field(None, description="Cursor of the next page; absent on the last one.")
 
 
-Cursor = Annotated[str, Query(pattern=r"^\d{1,19}-\d{1,19}$", description="`cursor` of the last line that was read.")]
+Cursor = Annotated[
+    str, Query(pattern=r"^[0-9]{1,19}-[0-9]{1,19}$", description="`cursor` of the last line that was read.")
+]
 Limit = Annotated[int, Query(ge=1, le=MAX_LINES, description="How many lines at most.")]
 Wait = Annotated[
     float, Query(ge=0, le=MAX_WAIT_S, description="Hold the answer for so many seconds until there is one.")
@@ -148,7 +150,7 @@ async def list_batches(
     parts: PartsDep,
     principal: PrincipalDep,
     cursor: Annotated[
-        str | None, Query(pattern=r"^\d{1,19}-\d{1,19}$", description="`next` of the page before.")
+        str | None, Query(pattern=r"^[0-9]{1,19}-[0-9]{1,19}$", description="`next` of the page before.")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> Response:

@@ -22,6 +22,17 @@ from service.records import job_json
 PING_S = 15.0
 """Proxies commonly close a connection that is silent for 60 s."""
 
+EVENT = {
+    "description": "One event of the stream.",
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"enum": ["state", "progress"]},
+        "data": {"type": "string", "description": "JSON: a Job, or how far it is."},
+    },
+    "required": ["id", "event", "data"],
+}
+
 router = APIRouter(prefix="/v1", tags=["jobs"])
 
 
@@ -31,7 +42,7 @@ router = APIRouter(prefix="/v1", tags=["jobs"])
     responses={
         200: {
             "description": "Events `state` (data: a Job) and `progress`; the stream ends after the terminal state.",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": EVENT}},
         },
         **problems(404, 503),
     },

@@ -144,7 +144,7 @@ async def list_jobs(
     parts: PartsDep,
     principal: PrincipalDep,
     cursor: Annotated[
-        str | None, Query(pattern=r"^\d{1,19}-\d{1,19}$", description="`next` of the page before.")
+        str | None, Query(pattern=r"^[0-9]{1,19}-[0-9]{1,19}$", description="`next` of the page before.")
     ] = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     state: Annotated[State | None, Query(description="Only jobs in this state.")] = None,

@@ -342,3 +342,10 @@ async def test_workers_are_listed(client, worker):
     worker.broker.announce("tester", "cpu", running=1, jobs_done=7)
     shown = (await client.get("/v1/workers")).json()["workers"]
     assert [(one["name"], one["device"], one["jobs_done"]) for one in shown] == [("tester", "cpu", 7)]
+
+
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/batches"])
+@pytest.mark.parametrize("cursor", ["0-0", "00-0", "\u0661-1", "1", "1-x"])
+async def test_a_cursor_that_no_page_gave_is_refused(client, path, cursor):
+    answer = await client.get(path, params={"cursor": cursor})
+    assert_problem(answer, 400, "invalid-request", detail="cursor")
