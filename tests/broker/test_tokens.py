@@ -6,6 +6,9 @@ import pytest
 async def test_a_bucket_is_full_at_first_and_never_more(service):
     assert await service.lease_tokens("k", 10, 5, 3) == (3, 0)
     assert await service.lease_tokens("k", 10, 5, 3) == (2, 0)
+    await service.lease_tokens("fast", 1_000, 5, 5)
+    await asyncio.sleep(0.05)
+    assert await service.lease_tokens("fast", 1_000, 5, 50) == (5, 0)
 
 
 async def test_an_empty_bucket_says_when_there_is_a_token(service):

@@ -4,10 +4,12 @@ from pathlib import Path
 import pytest
 
 from mercer.errors import BY_CODE
+from mercer.keys import Scope
 from service.app import bare_app
 from service.settings import Settings
 
-PAGE = (Path(__file__).parents[2] / "docs" / "02-http.md").read_text()
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "02-http.md").read_text()
 ROUTES = [
     f"{method} {route.path}" for route in bare_app().routes for method in route.methods if route.path != "/openapi.json"
 ]
@@ -32,3 +34,8 @@ def test_the_table_of_problems_has_their_statuses():
 
 def test_the_drain_time_is_the_setting():
     assert f"`MERCER_DRAIN_S`, {Settings().drain_s} seconds" in PAGE
+
+
+def test_every_scope_is_on_its_page():
+    page = (DOCS / "08-keys.md").read_text()
+    assert [scope for scope in Scope if f"| `{scope}` |" not in page] == []
