@@ -188,6 +188,13 @@ def test_no_size_overflows_the_cost():
     assert all(type(number) is int for number in cost)
 
 
+def test_a_column_that_is_read_many_times_costs_as_many_columns():
+    """10,000 indices of one column are 10,000 columns to the worker."""
+    repeated = gram(k.Gaussian(active_dimensions=[0] * 10_000)).cost(sized(500, 2))
+    wide = gram().cost(sized(500, 10_000))
+    assert (repeated.flops, repeated.peak_bytes) == (wide.flops, wide.peak_bytes)
+
+
 def test_the_cost_is_that_of_the_formula():
     cost = gram(k.Gaussian() + k.White(), y=True, dtype="float32").cost(sized(100, 3, 50))
     assert cost.flops == (2 * 3 + 10) * 100 * 50 * 2
