@@ -1,15 +1,16 @@
 #!lua
 -- Queues many jobs, all or none; a job or an idempotency key that is known already is answered, not queued again.
--- ARGV: max_queued, idempotency_ttl_s; of lines of a batch file that file, the number of the first line and the offset
+-- ARGV: max_queued, max_tenant_queued, idempotency_ttl_s; of lines of a batch file that file, the number of the first line and the offset
 -- behind the last one, else three empty; result_ttl_s; then for each job: id, kind, queue, spec, print, bytes, flops,
 -- alone, key (with its tenant), traceparent, custom, tenant, cancel_after_ms or 0 (of a file's lines, that of the file counts)
 -- Answers {'ok', now, jobs that waited before, answer ...} or {'conflict', number of the job} or {'full', queued, done per second}
+-- or {'tenant-full', queued of the tenant, its done per second}
 -- or {'stale'} when the file's next line is another one. Of a file that is to be cancelled, or
 -- whose deadline has passed, the jobs end at once.
 -- The answer for a job: 0 when it was queued now, 1 when it is known already, or the earlier id of its key.
-local STRIDE, FIRST = 13, 7
-local max_queued, ttl_s = tonumber(ARGV[1]), ARGV[2]
-local file, line, offset, result_ttl_s = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local STRIDE, FIRST = 13, 8
+local max_queued, max_tenant_queued, ttl_s = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local file, line, offset, result_ttl_s = ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local ending, after_ms, expires -- of the lines of a file
 local now = now_ms()
 local answer, fresh, keyed = {'ok', now, 0}, {}, {}
@@ -45,12 +46,16 @@ for i = FIRST, #ARGV, STRIDE do
   end
 end
 
-local queued, rate = backlog(now)
-answer[3] = queued
-if #fresh > 0 and not ending and queued + #fresh > max_queued then return {'full', queued, rate} end
+local tenants = {} -- and how many new jobs of each
+for _, i in ipairs(fresh) do tenants[ARGV[i + 11]] = (tenants[ARGV[i + 11]] or 0) + 1 end
+if #fresh > 0 and not ending then
+  local refused = refusal(now, #fresh, max_queued, tenants, max_tenant_queued)
+  if refused then return refused end
+end
+answer[3] = all_waiting()
 
 local admitted = tonumber(redis.call('HGET', COUNTS, 'admitted') or 0)
-local queues, tenants = {}, {}
+local queues = {}
 
 local function wait_in_line(id, queue)
   local known = queues[queue]
@@ -68,7 +73,6 @@ for n, i in ipairs(fresh) do
   if ARGV[i + 9] ~= '' then redis.call('HSET', job_key(id), 'trace', ARGV[i + 9]) end
   if key ~= '' then redis.call('SET', TAG .. 'idempotency:' .. key, id, 'EX', ttl_s) end
   redis.call('XADD', index_key(tenant), '*', 'i', id)
-  tenants[tenant] = true
   if file ~= '' then redis.call('HSET', job_key(id), 'file', file, 'custom', ARGV[i + 10]) end
   if after_ms then
     set_deadline(id, after_ms, expires)

@@ -1,8 +1,8 @@
 #!lua
 -- Begins a batch file whose lines are in the store; a known idempotency key is answered with its file.
 -- ARGV: file, total, print, key (with its tenant), idempotency_ttl_s, max_queued, number of old files looked at, tenant,
--- cancel_after_ms or 0, priority
--- Answers {'ok'} or {'known', file} or {'conflict'} or {'full', queued, done per second}
+-- cancel_after_ms or 0, priority, max_tenant_queued
+-- Answers {'ok'} or {'known', file} or {'conflict'} or {'full' or 'tenant-full', queued, done per second}
 local file, total, print, key = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local tenant, files, after_ms = ARGV[8], files_key(ARGV[8]), ARGV[9]
 local now = now_ms()
@@ -14,8 +14,8 @@ if earlier_print then
   return {'known', earlier}
 end
 if redis.call('EXISTS', file_key(file)) == 1 then return {'known', file} end -- the reply to this very call was lost
-local queued, rate = backlog(now)
-if queued + total > tonumber(ARGV[6]) then return {'full', queued, rate} end
+local refused = refusal(now, total, tonumber(ARGV[6]), {[tenant] = total}, tonumber(ARGV[11]))
+if refused then return refused end
 
 redis.call('HSET', file_key(file), 'print', print, 'made', now, 'total', total, 'left', total, 'running', 0,
   'admitted', 0, 'offset', 0, 'swept', 0, 'tenant', tenant, 'priority', ARGV[10])

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from broker.keys import scoped, tag
+from broker.limits import Limits
 from broker.pipe import Pipe
 from broker.wakes import RECHECK_S, Watch
-from mercer.errors import IdempotencyConflict, InvalidRequest, QueueFull
+from mercer.errors import IdempotencyConflict, InvalidRequest
 from mercer.jobs import Priority, State
 from mercer.tenants import DEFAULT_TENANT
 
@@ -22,9 +23,6 @@ OLD_FILES_LOOKED_AT = 10
 
 LOOK_S = 0.1
 """At most so often is a file looked at for one who waits: a busy one moves a hundred times a second."""
-
-Refuse = Callable[[int, float], QueueFull]
-"""Makes the error for (jobs that wait, jobs done per second)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +93,9 @@ class Files:
         pipe: To Redis.
         namespace: What all keys begin with.
         watching: Wakes who waits for jobs and files.
-        refuse: Makes the error of a full queue.
+        limits: When to refuse a file.
         result_ttl_s: How long the record of an ended file is kept.
         idempotency_ttl_s: How long an idempotency key is remembered.
-        max_queued: How many jobs may wait.
     """
 
     def __init__(
@@ -106,19 +103,17 @@ class Files:
         pipe: Pipe,
         namespace: str,
         watching: Callable[[list[str]], AbstractContextManager[Watch]],
-        refuse: Refuse,
+        limits: Limits,
         *,
         result_ttl_s: int,
         idempotency_ttl_s: int,
-        max_queued: int,
     ) -> None:
         self._pipe = pipe
         self._tag = tag(namespace)
         self._watching = watching
-        self._refuse = refuse
+        self._limits = limits
         self._result_ttl_s = result_ttl_s
         self._idempotency_ttl_s = idempotency_ttl_s
-        self._max_queued = max_queued
 
     async def known(self, key: str, fingerprint: str, tenant: str = DEFAULT_TENANT) -> str | None:
         """The file that the tenant submitted with this idempotency key.
@@ -150,15 +145,18 @@ class Files:
         Raises:
             IdempotencyConflict: the key stands for another request.
             QueueFull: there is no room for all of its jobs.
+            MemoryFull: the server has none for more.
         """
-        options = (self._idempotency_ttl_s, self._max_queued, OLD_FILES_LOOKED_AT, tenant)
+        self._limits.check_memory()
+        options = (self._idempotency_ttl_s, self._limits.max_queued, OLD_FILES_LOOKED_AT, tenant)
+        more = (cancel_after_ms, priority, self._limits.max_tenant_queued)
         name = scoped(tenant, key) if key else ""
-        answer = await self._pipe.run("file_open", file, total, fingerprint, name, *options, cancel_after_ms, priority)
+        answer = await self._pipe.run("file_open", file, total, fingerprint, name, *options, *more)
         match answer:
             case [b"conflict"]:
                 raise _conflict(key or "")
-            case [b"full", queued, per_second]:
-                raise self._refuse(int(queued), float(per_second))
+            case [b"full" | b"tenant-full" as verdict, queued, per_second]:
+                raise self._limits.refusal(verdict, int(queued), float(per_second))
             case [b"known", earlier]:
                 return str(earlier.decode())
         return file

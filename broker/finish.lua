@@ -38,13 +38,9 @@ if #accepted > 0 then
   delete_entries(held[1], entries)
   leave_lease(lease, accepted)
   redis.call('HINCRBY', COUNTS, 'running', -#accepted)
-  local counts = redis.call('HMGET', COUNTS, 'window', 'done')
-  local window, done = tonumber(counts[1] or 0), tonumber(counts[2] or 0)
-  if now - window >= 1000 then
-    redis.call('HSET', COUNTS, 'rate', done * 1000 / (now - window))
-    window, done = now, 0
-  end
-  redis.call('HSET', COUNTS, 'window', window, 'done', done + #accepted)
+  local _, tenant = rank_and_tenant(held[1])
+  count_done(COUNTS, now, #accepted)
+  count_done(share_key(tenant), now, #accepted)
   publish('ended', accepted)
 end
 return refused

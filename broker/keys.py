@@ -10,7 +10,8 @@ All begin with the tag `{namespace}:`, so that a cluster keeps them together and
                              for its pending list (consumer `back`): jobs that came back and go first
     ready:<rank>     zset    tenant -> what it has been served, in flops: those that wait; the least comes first
     ready:<rank>:<tenant>  zset  queue -> ms at which its oldest waiting job was queued
-    share:<tenant>   hash    queued; served:<rank>, what it had been served when it last waited
+    share:<tenant>   hash    queued; served:<rank>, what it had been served when it last waited; window, done, rate: its
+                             finished jobs per second
     waiting          hash    queue -> how many jobs wait
     counts           hash    queued:<rank>; served:<rank> (where the tenant stood that was served last); in_a_row
                              (batches of high ones, while others waited), passed_over (batches since a low one, while

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import math
 import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
@@ -14,11 +13,12 @@ from broker.durability import file_fault, persistence
 from broker.faults import check_server
 from broker.files import Files, Part, before, slice_of
 from broker.keys import queue_name, scoped, tag
+from broker.limits import Limits
 from broker.pipe import Argument, Pipe
 from broker.records import Admitted, Depth, Record, Submission, parse_record
 from broker.wakes import RECHECK_S, Wakes
 from broker.webhooks import Webhooks
-from mercer.errors import IdempotencyConflict, QueueFull
+from mercer.errors import IdempotencyConflict
 from mercer.jobs import Priority, State, Worker
 from mercer.tenants import DEFAULT_TENANT
 
@@ -37,8 +37,6 @@ RETRIED_AT_ONCE = 100
 GATHER_S = 0.002
 """After the first job of a wait has ended: others of its batch follow at once."""
 
-MAX_RETRY_AFTER_S = 60
-
 _ENTRY_ID = re.compile("[0-9]{1,19}-[0-9]{1,19}")
 """Of a stream: two numbers of 64 bits."""
 
@@ -53,25 +51,24 @@ class ServiceBroker:
         namespace: What all keys begin with.
         result_ttl_s: How long the record of an ended job is kept.
         idempotency_ttl_s: How long an idempotency key is remembered.
-        max_queued: How many jobs may wait.
+        limits: When to refuse jobs.
     """
 
-    def __init__(self, url: str, *, namespace: str, result_ttl_s: int, idempotency_ttl_s: int, max_queued: int) -> None:
+    def __init__(self, url: str, *, namespace: str, result_ttl_s: int, idempotency_ttl_s: int, limits: Limits) -> None:
         self._pipe = Pipe(url, namespace)
         self._wakes = Wakes(url, namespace, self._ended)
         self._tag = tag(namespace)
         self._result_ttl_s = result_ttl_s
         self._idempotency_ttl_s = idempotency_ttl_s
-        self._max_queued = max_queued
+        self.limits = limits
         self.webhooks = Webhooks(self._pipe)
         self.files = Files(
             self._pipe,
             namespace,
             self._wakes.watching,
-            self._full,
+            limits,
             result_ttl_s=result_ttl_s,
             idempotency_ttl_s=idempotency_ttl_s,
-            max_queued=max_queued,
         )
 
     @classmethod
@@ -83,6 +80,8 @@ class ServiceBroker:
         result_ttl_s: int = 86_400,
         idempotency_ttl_s: int = 86_400,
         max_queued: int = 100_000,
+        max_tenant_queued: int | None = None,
+        memory_share: float = 0.8,
     ) -> Self:
         """The queue at an address, after a look at the server.
 
@@ -96,7 +95,7 @@ class ServiceBroker:
             namespace=namespace,
             result_ttl_s=result_ttl_s,
             idempotency_ttl_s=idempotency_ttl_s,
-            max_queued=max_queued,
+            limits=Limits(max_queued, max_tenant_queued or max_queued, memory_share),
         )
 
     async def close(self) -> None:
@@ -112,15 +111,26 @@ class ServiceBroker:
         """
         return file_fault(persistence(await self._pipe.command("INFO", "persistence")))
 
+    async def look_at_memory(self) -> None:
+        """See how full the server's memory is: while it is nearly full, nothing is admitted.
+
+        Raises:
+            Unavailable: It does not answer.
+        """
+        self.limits.note_memory(persistence(await self._pipe.command("INFO", "memory")))
+
     async def admit(self, submissions: Sequence[Submission], part: Part | None = None) -> list[Admitted]:
         """Queue all of them or none; of a part of a batch file none, too, when it was admitted already.
 
         Raises:
             IdempotencyConflict: A key stands for another request.
-            QueueFull: Too many jobs wait already.
+            QueueFull: Too many jobs wait already, of all or of the tenant.
+            MemoryFull: The server has none for more.
             Unavailable: Redis cannot take them now.
         """
-        arguments: list[Argument] = [self._max_queued, self._idempotency_ttl_s, *slice_of(part, self._result_ttl_s)]
+        self.limits.check_memory()
+        bounds = (self.limits.max_queued, self.limits.max_tenant_queued)
+        arguments: list[Argument] = [*bounds, self._idempotency_ttl_s, *slice_of(part, self._result_ttl_s)]
         for job in submissions:
             queue = queue_name(job.priority, job.tenant, job.batch_key)
             arguments += (job.id, job.kind, queue, job.spec, job.fingerprint, job.bytes, job.flops)
@@ -133,8 +143,8 @@ class ServiceBroker:
             raise IdempotencyConflict(f"the Idempotency-Key {key!r} was used for another request; nothing was queued")
         if verdict == b"stale":
             return []
-        if verdict == b"full":
-            raise self._full(int(answers[0]), float(answers[1]))
+        if verdict in (b"full", b"tenant-full"):
+            raise self.limits.refusal(verdict, int(answers[0]), float(answers[1]))
         now, waiting, *earlier = answers
         places = itertools.count(waiting)
         return [_admitted(job, answer, now, places) for job, answer in zip(submissions, earlier, strict=True)]
@@ -262,13 +272,6 @@ class ServiceBroker:
     async def _progress(self, job_id: str, after: str) -> list[tuple[str, float]]:
         entries = await self._pipe.command("XRANGE", f"{self._tag}:progress:{job_id}", f"({after}", "+")
         return [(entry_id.decode(), float(values[1])) for entry_id, values in entries]
-
-    def _full(self, queued: int, per_second: float) -> QueueFull:
-        wait_s = queued / per_second if per_second else MAX_RETRY_AFTER_S
-        return QueueFull(
-            f"{queued} jobs wait already, and at most {self._max_queued} may",
-            retry_after_s=min(max(1, math.ceil(wait_s)), MAX_RETRY_AFTER_S),
-        )
 
 
 def _admitted(job: Submission, answer: bytes | int, now: int, places: Iterator[int]) -> Admitted:

@@ -280,13 +280,34 @@ local function all_waiting()
   return total
 end
 
--- How many jobs wait, and how many finish in a second.
-local function backlog(now)
-  local counts = redis.call('HMGET', COUNTS, 'window', 'done', 'rate')
+-- How many jobs finish in a second: of all, or of a tenant, as `count_done` noted under a key.
+local function rate_of(key, now)
+  local counts = redis.call('HMGET', key, 'window', 'done', 'rate')
   local elapsed = now - tonumber(counts[1] or now)
   local rate = counts[3] or '0'
   if elapsed >= 1000 then rate = tostring(tonumber(counts[2]) * 1000 / elapsed) end
-  return all_waiting(), rate
+  return rate
+end
+
+local function count_done(key, now, number)
+  local counts = redis.call('HMGET', key, 'window', 'done')
+  local window, done = tonumber(counts[1] or 0), tonumber(counts[2] or 0)
+  if now - window >= 1000 then
+    redis.call('HSET', key, 'rate', done * 1000 / (now - window))
+    window, done = now, 0
+  end
+  redis.call('HSET', key, 'window', window, 'done', done + number)
+end
+
+-- Why so many more jobs may not wait: what a script then answers; nothing when they may.
+local function refusal(now, all, max_queued, tenants, max_tenant_queued)
+  local waiting = all_waiting()
+  if waiting + all > max_queued then return {'full', waiting, rate_of(COUNTS, now)} end
+  for tenant, number in pairs(tenants) do
+    local share = share_key(tenant)
+    local queued = tonumber(redis.call('HGET', share, 'queued') or 0)
+    if queued + number > max_tenant_queued then return {'tenant-full', queued, rate_of(share, now)} end
+  end
 end
 
 local function tenant_of(key) return redis.call('HGET', key, 'tenant') or DEFAULT_TENANT end

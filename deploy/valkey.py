@@ -33,6 +33,12 @@ STOP_TIMEOUT_S = 20.0
 """A stopping server flushes its append-only file first."""
 
 
+MEMORY_PART = 4
+"""Of the machine's memory, one in so many for the queue: the rest is for workers, and for rewriting its file."""
+
+MIN_MEMORY_BYTES = 2**28
+
+
 class ValkeyError(RuntimeError):
     """The embedded server cannot be started."""
 
@@ -165,6 +171,7 @@ class Valkey:
             "unixsocketperm": "700",
             "appendonly": "yes",
             "appendfsync": "always" if self.appendfsync == "always" else "no",  # Syncing does it each second
+            "maxmemory": str(max(MIN_MEMORY_BYTES, _machine_bytes() // MEMORY_PART)),
             "maxmemory-policy": "noeviction",
             "save": "",
             "logfile": str(self.data_dir / "valkey.log"),
@@ -216,6 +223,10 @@ def _major_version(binary: Path) -> int:
     answer = subprocess.run([binary, "--version"], capture_output=True, text=True, check=False).stdout
     version = re.search(r"v=(\d+)\.", answer)
     return int(version[1]) if version else 0
+
+
+def _machine_bytes() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _locked(data_dir: Path) -> IO[bytes]:

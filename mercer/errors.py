@@ -25,8 +25,10 @@ MercerError
     UnsupportedFormat           415
     QuotaExceeded               413  the tenant stores as much as it may
     QueueFull                   429  with retry_after_s
+        TenantQueueFull         429  the tenant's part of it is full
     RateLimited                 429  the API key sends too many requests
     Unavailable                 503  Redis is away, the store is full, or the service is draining
+        MemoryFull              503  the queue's memory is nearly full
     JobFailed                        raised by Job.result()
         JobCancelled
         JobExpired
@@ -279,6 +281,13 @@ class QueueFull(MercerError):
     title = "The queue is full"
 
 
+class TenantQueueFull(QueueFull):
+    """As many jobs of the tenant wait as may: try again after `retry_after_s`, when some of them have ended."""
+
+    code = "tenant-queue-full"
+    title = "The tenant's part of the queue is full"
+
+
 class RateLimited(MercerError):
     """The API key has sent too many requests: try again after `retry_after_s`."""
 
@@ -293,6 +302,13 @@ class Unavailable(MercerError):
     code = "unavailable"
     status = 503
     title = "The service is not available"
+
+
+class MemoryFull(Unavailable):
+    """The queue's memory is nearly full: what is there goes on, and what is new comes again after `retry_after_s`."""
+
+    code = "memory-full"
+    title = "The queue's memory is full"
 
 
 class JobFailed(MercerError):

@@ -82,6 +82,8 @@ def _app(settings: Settings, tracing: Tracing | None) -> FastAPI:
         result_ttl_s=settings.result_ttl_s,
         idempotency_ttl_s=settings.idempotency_ttl_s,
         max_queued=settings.max_queued,
+        max_tenant_queued=settings.max_tenant_queued,
+        memory_share=settings.memory_share,
     )
     datasets = Datasets(objects, settings.max_upload_bytes)
     keys, webhooks = ApiKeys(objects), Registrations(objects)

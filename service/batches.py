@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 
 from broker.files import Entry, FileRecord
 from mercer.batches import MAX_BYTES, MAX_LINES, MEDIA_TYPE, Batch
-from mercer.errors import IdempotencyConflict, QueueFull, TooLarge, UnknownBatch, UnsupportedFormat
+from mercer.errors import IdempotencyConflict, MemoryFull, QueueFull, TooLarge, UnknownBatch, UnsupportedFormat
 from mercer.jobs import Priority
 from service.batch_lines import Lines
 from service.batch_records import batch_json, batch_of, line_json
@@ -130,14 +130,16 @@ async def _accept(
             while await run_in_threadpool(lines.check_some):
                 pass
         lines.check_end()
-        if lines.total > (limit := parts.settings.max_queued):
+        limits = parts.broker.limits
+        if lines.total > (limit := min(limits.max_queued, limits.max_tenant_queued)):
             raise TooLarge(f"expected at most as many lines as may wait in the queue, {limit:,}, got {lines.total:,}")
         await run_in_threadpool(kept.commit)
     try:
         begun = await parts.broker.files.open(
             batch, lines.total, fingerprint, key, tenant, cancel_after_ms=asked.cancel_after_ms, priority=asked.priority
         )
-    except (IdempotencyConflict, QueueFull):
+    except (IdempotencyConflict, QueueFull, MemoryFull) as error:
+        parts.metrics.refused(error, lines.total)
         await run_in_threadpool(parts.batches.delete, batch, tenant)
         raise
     if begun != batch:  # the same request came twice at once

@@ -60,7 +60,8 @@ async def _seen(parts: Parts) -> Seen | None:
     try:
         async with asyncio.timeout(PROBE_S):
             broker = parts.broker
-            return Seen(await broker.queue_depth(), len(await broker.workers()), await broker.fault() is None)
+            workers, writes = len(await broker.workers()), await broker.fault() is None
+            return Seen(await broker.queue_depth(), workers, writes, broker.limits.memory)
     except (TimeoutError, MercerError):
         return None
 

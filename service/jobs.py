@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from broker.records import Admitted, Record, Submission
-from mercer.errors import FieldError, NotRetryable, TooLarge, UnknownJob
+from mercer.errors import FieldError, MercerError, NotRetryable, TooLarge, UnknownJob
 from mercer.jobs import Job, State, Worker
 from mercer.specs import KINDS
 from service.admission import MAX_JOBS, Admission, is_bulk, parse, reads_store
@@ -102,7 +102,11 @@ async def submit(request: Request) -> Response:
         if not bulk and len(body) > MAX_JSON_BYTES:
             raise TooLarge(f"expected a spec of at most {MAX_JSON_BYTES} bytes, got {len(body)}; upload its arrays")
         submissions = await _submissions(parts.admission_of(principal.tenant), body, key, asked)
-    admitted = await parts.door.admit(submissions)
+    try:
+        admitted = await parts.door.admit(submissions)
+    except MercerError as error:
+        parts.metrics.refused(error, len(submissions))
+        raise
     parts.metrics.count([one.kind for one in submissions], sum(one.replayed for one in admitted))
     if bulk:
         return _json(jobs_json(await _queued(parts, principal, admitted)), 202, _replayed(admitted))

@@ -9,6 +9,7 @@ from functools import lru_cache
 from prometheus_client import Counter, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mercer.errors import MercerError
 from service.queue_metrics import QueueCollector
 from service.webhook_metrics import WebhookMetrics
 from telemetry.process import registry
@@ -33,6 +34,10 @@ class Metrics:
         self.replayed = Counter(
             "mercer_jobs_replayed", "Submissions answered by an earlier job of the same key.", registry=self.registry
         )
+        refused = Counter(
+            "mercer_jobs_refused", "Jobs not admitted, by the code of the problem.", ["reason"], registry=self.registry
+        )
+        self._refusals = lru_cache(maxsize=100)(refused.labels)
         requests = Histogram(
             "mercer_http_request_duration_seconds",
             "Requests by route, method and status, until the last byte.",
@@ -54,6 +59,10 @@ class Metrics:
             self._kinds(kind).inc(kinds.count(kind))
         if replayed:
             self.replayed.inc(replayed)
+
+    def refused(self, error: MercerError, jobs: int) -> None:
+        """Count jobs that were not admitted."""
+        self._refusals(error.code).inc(jobs)
 
     def text(self) -> bytes:
         """In Prometheus's text format."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from broker.limits import Memory
 from broker.records import Depth
 
 
@@ -18,6 +19,8 @@ class Seen(NamedTuple):
     workers: int
     writes: bool
     """Whether the append-only file is written and fsynced."""
+    memory: Memory | None
+    """None until it was looked at."""
 
 
 class Room(NamedTuple):
@@ -58,6 +61,9 @@ class QueueCollector(Collector):
         dead = CounterMetricFamily("mercer_jobs_dead", "Jobs given up because their workers died.")
         expired = CounterMetricFamily("mercer_jobs_expired", "Jobs stopped at their deadline, running or not.")
         workers = GaugeMetricFamily("mercer_workers", "Workers that are alive.")
+        memory = GaugeMetricFamily(
+            "mercer_queue_memory_bytes", "Memory of Redis, and its maxmemory; 0 is none.", labels=["state"]
+        )
         file = GaugeMetricFamily("mercer_aof_ok", "Whether Redis writes and fsyncs its append-only file.")
         if self.seen is not None:
             file.add_metric([], int(self.seen.writes))
@@ -69,7 +75,10 @@ class QueueCollector(Collector):
             dead.add_metric([], self.seen.depth.dead)
             expired.add_metric([], self.seen.depth.expired)
             workers.add_metric([], self.seen.workers)
-        yield from (depth, waiting, oldest, dead, expired, workers, file)
+            if self.seen.memory is not None:
+                memory.add_metric(["used"], self.seen.memory.used)
+                memory.add_metric(["limit"], self.seen.memory.limit)
+        yield from (depth, waiting, oldest, dead, expired, workers, memory, file)
 
     def _room(self) -> Iterator[Metric]:
         free = GaugeMetricFamily("mercer_store_free_bytes", "Free bytes of the disk under the store.")

@@ -64,6 +64,12 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         2**33, ge=1, description="Largest upload of a data set, in bytes; larger ones are refused (413)."
     )
+    max_tenant_queued: int | None = Field(
+        None, ge=1, description="Jobs of one tenant that may wait (429); absent, no bound but that of all."
+    )
+    memory_share: float = Field(
+        0.8, gt=0, le=1, description="Part of Redis' maxmemory beyond which submissions are refused (503)."
+    )
     max_tenant_bytes: int | None = Field(
         None, ge=1, description="Most that the data sets of one tenant may take, in bytes (413); absent, no bound."
     )

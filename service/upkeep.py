@@ -1,4 +1,4 @@
-"""What the service does for the queue on time: stops the jobs whose deadlines have passed, though no worker looks.
+"""What the service does for the queue on time: it stops jobs at their deadlines, and sees how full the memory is.
 
 Every service process does it, so that it is done while one lives.
 """
@@ -43,15 +43,15 @@ class Upkeep:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(await self._expire())
+            await asyncio.sleep(await self._look())
 
-    async def _expire(self) -> float:
+    async def _look(self) -> float:
         """Stop what is due; for how long to rest then."""
         try:
-            next_s = await self._broker.expire()
+            next_s, _ = await asyncio.gather(self._broker.expire(), self._broker.look_at_memory())
         except Unavailable:
             return LOOK_S
         except Exception:
-            log.exception("deadlines were not looked after")
+            log.exception("the queue was not looked after")
             return LOOK_S
         return LOOK_S if next_s is None else min(next_s, LOOK_S)

@@ -181,7 +181,7 @@ async def test_a_server_that_evicts_is_refused(own_valkey, own_redis, connect_se
 async def test_an_evicting_policy_without_a_limit_evicts_nothing_and_is_accepted(
     own_valkey, own_redis, connect_service
 ):
-    own_redis.config_set("maxmemory-policy", "allkeys-lru")
+    own_redis.config_set("maxmemory-policy", "allkeys-lru", "maxmemory", 0)
     await connect_service(own_valkey.url).fault()
 
 

@@ -204,6 +204,27 @@ async def test_a_submission_too_large_for_the_queue_harms_no_other_of_the_same_m
     assert [answer.status_code for answer in single] == [202] * 4
 
 
+async def test_a_tenant_at_its_bound_is_refused_with_the_time_to_come_back_and_counted(client, broker):
+    broker.limits.max_tenant_queued = 2
+    await client.post("/v1/jobs", json={"jobs": [SPEC] * 2})
+    answer = await client.post("/v1/jobs", json=SPEC)
+    assert_problem(answer, 429, "tenant-queue-full", detail="2 jobs of this tenant wait already")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert 'mercer_jobs_refused_total{reason="tenant-queue-full"} 1.0' in (await client.get("/metrics")).text
+
+
+async def test_a_queue_short_of_memory_refuses_until_there_is_some(client, broker):
+    broker.limits.note_memory({"used_memory": 90, "maxmemory": 100})
+    answer = await client.post("/v1/jobs", json=SPEC)
+    assert_problem(answer, 503, "memory-full", detail="90%")
+    assert answer.headers["retry-after"] == "5"
+    shown = (await client.get("/metrics")).text
+    assert 'mercer_queue_memory_bytes{state="used"} 90.0' in shown
+    assert 'mercer_queue_waiting_jobs{priority="high"} 0.0' in shown
+    broker.limits.note_memory({"used_memory": 70, "maxmemory": 100})
+    assert (await client.post("/v1/jobs", json=SPEC)).status_code == 202
+
+
 async def test_a_full_queue_still_answers_with_the_job_of_a_known_key(client):
     headers = {"idempotency-key": "one"}
     first = await client.post("/v1/jobs", json=SPEC, headers=headers)

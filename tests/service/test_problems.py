@@ -3,6 +3,7 @@ import json
 import httpx2
 import pytest
 
+from broker.limits import Limits
 from broker.service_broker import ServiceBroker
 from mercer.errors import BY_CODE
 from mercer.kernels import FUNCTIONS
@@ -283,7 +284,9 @@ async def test_every_error_of_the_tree_is_its_problem(client, failing, error):
 
 
 async def test_when_redis_is_away_the_client_is_told_when_to_come_back(settings, objects):
-    broker = ServiceBroker("unix:///nowhere.sock", namespace="x", result_ttl_s=1, idempotency_ttl_s=1, max_queued=1)
+    broker = ServiceBroker(
+        "unix:///nowhere.sock", namespace="x", result_ttl_s=1, idempotency_ttl_s=1, limits=Limits(1, 1, 0.8)
+    )
     away = make_app(settings, broker, objects)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(away), base_url="http://testserver") as client:
         answer = await client.post("/v1/jobs", json=SPEC)

@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from pydantic import SecretStr
 
+from broker.limits import Limits
 from broker.service_broker import ServiceBroker
 from mercer.errors import RateLimited
 from service.rates import RateLimits
@@ -49,7 +50,9 @@ async def test_a_refused_key_asks_redis_no_more_until_there_is_a_token(broker, m
 
 
 async def test_while_redis_is_away_nothing_is_limited():
-    away = ServiceBroker("unix:///nowhere.sock", namespace="x", result_ttl_s=1, idempotency_ttl_s=1, max_queued=1)
+    away = ServiceBroker(
+        "unix:///nowhere.sock", namespace="x", result_ttl_s=1, idempotency_ttl_s=1, limits=Limits(1, 1, 0.8)
+    )
     assert await spent(RateLimits(away, rate=1, burst=4), "k", 50) == 50
     await away.close()
 
