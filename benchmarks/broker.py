@@ -91,7 +91,7 @@ async def measure(valkey: Valkey, jobs: int) -> Costs:
         namespace = f"bench-{next(numbers)}"
         service = ServiceBroker.connect(valkey.url, namespace=namespace)
         worker = WorkerBroker.connect(valkey.url, namespace=namespace, linger_ms=0, lease_ms=600_000)
-        await service.ping()
+        await service.depth()  # connected, and the scripts known
         with meter(f"admit 64, for {batch}"):
             ids = await admit_all(service, jobs)
         work(worker, batch, meter, str(batch))

@@ -99,7 +99,7 @@ local function claim(queue, pay)
     if redis.call('EXISTS', file_key(file)) == 1 then count_running(file, number) end
   end
   publish('moved', ids)
-  return answer
+  return answer, #taken + #lost
 end
 
 -- Which priority is served: the highest that waits, but after HIGH_IN_A_ROW batches of high ones, when others wait too,
@@ -138,9 +138,9 @@ while true do
       passed_over)
   end
 
-  local answer = claim(queue, pay)
+  local answer, gone = claim(queue, pay)
   if answer then
-    if all_waiting() > 0 then ring() end
+    if all > gone then ring() end
     return answer
   end
 end
