@@ -8,13 +8,17 @@ from datetime import UTC, datetime, timedelta
 
 from mercer.client import Client
 from mercer.commands import table
+from mercer.errors import InvalidRequest
 from mercer.keys import ApiKey
 
 
 def create(client: Client, arguments: Namespace) -> str:
-    """A new key: its text alone, so that a script may keep it, or its record."""
-    days = arguments.expires_in_days
-    expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
+    """A new key: its text alone, so that a script may keep it, or its record.
+
+    Raises:
+        InvalidRequest: it would expire after the last year that a date can have.
+    """
+    expires_at = None if arguments.expires_in_days is None else _in(arguments.expires_in_days)
     made = client.keys.create(arguments.name, arguments.scope, tenant=arguments.tenant, expires_at=expires_at)
     return made.model_dump_json(indent=2, exclude_none=True) if arguments.json else made.key
 
@@ -32,6 +36,13 @@ def revoke(client: Client, arguments: Namespace) -> str:
     for key_id in arguments.id:
         client.keys.revoke(key_id)
     return ""
+
+
+def _in(days: float) -> datetime:
+    try:
+        return datetime.now(UTC) + timedelta(days=days)
+    except OverflowError:
+        raise InvalidRequest("expected fewer days; without --expires-in-days a key never expires") from None
 
 
 def _row(key: ApiKey) -> tuple[str, ...]:

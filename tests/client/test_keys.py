@@ -94,6 +94,12 @@ def test_a_key_lives_and_dies_in_the_shell(shell):
     assert (code, err.startswith("mercer: expected a valid API key")) == (2, True)
 
 
+@pytest.mark.parametrize("days", ["inf", "1e12", "nan", "-1"])
+def test_the_shell_refuses_a_time_that_no_key_can_have(shell, days):
+    code, _, err = shell("keys", "create", "x", "--scope", "jobs:read", f"--expires-in-days={days}")
+    assert (code, err.count("\n")) == (2, 1)
+
+
 def test_the_shell_refuses_a_scope_that_there_is_not(shell, capsys):
     with pytest.raises(SystemExit):
         shell("keys", "create", "x", "--scope", "all")
