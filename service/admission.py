@@ -16,11 +16,11 @@ from mercer.arrays import ArrayInfo, info_of
 from mercer.errors import CostExceeded, FieldError, InvalidSpec, MercerError, UnknownDataset
 from mercer.jobs import Dataset
 from mercer.points import ArrayReference, DatasetReference
-from mercer.specs import SPEC, Cost, JobSpec, Spec
+from mercer.specs import Cost, JobSpec, Spec
 from mercer.tenants import DEFAULT_TENANT
 from service.field_errors import problem_of
 from service.headers import Options
-from service.long_bodies import LONG_BYTES, parse_many, parse_one
+from service.long_bodies import LONG_BYTES, is_sparse, parse_many, parse_one
 from service.settings import Settings
 from store.selection import select
 
@@ -63,11 +63,11 @@ def parse(body: bytes) -> Parsed:
     """
     bulk = is_bulk(body)
     try:
-        if len(body) > LONG_BYTES:
-            return Parsed(parse_many(body, MAX_JOBS) if bulk else [parse_one(body)], bulk)
-        if bulk:
-            return Parsed(list(Bulk.model_validate_json(body).jobs), True)
-        return Parsed([SPEC.validate_json(body)], False)
+        if not bulk:
+            return Parsed([parse_one(body)], False)
+        if len(body) > LONG_BYTES and not is_sparse(body):
+            return Parsed(parse_many(body, MAX_JOBS), True)
+        return Parsed(list(Bulk.model_validate_json(body).jobs), True)
     except ValidationError as error:
         raise problem_of(error, body) from None
 

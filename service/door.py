@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
@@ -38,7 +37,7 @@ class Door:
         if self._tracing is None:
             return await self._wait_for(submissions)
         with self._tracing.sending(len(submissions)) as traceparent:
-            return await self._wait_for([replace(one, traceparent=traceparent) for one in submissions])
+            return await self._wait_for([one._replace(traceparent=traceparent) for one in submissions])
 
     async def _wait_for(self, submissions: list[Submission]) -> list[Admitted]:
         loop = asyncio.get_running_loop()

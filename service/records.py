@@ -37,9 +37,9 @@ def job_document(record: Record) -> dict[str, Any]:
     document = {
         "id": record.id,
         "kind": record.kind,
-        "state": record.state,
+        "state": record.state.value,
         "batch_key": record.batch_key,
-        "priority": record.priority,
+        "priority": record.priority.value,
         "batch_size": record.batch_size,
         "attempt": record.attempt,
         "worker": record.worker,

@@ -155,6 +155,9 @@ def _follows(run: list[StoredResult], stored: StoredResult) -> bool:
 def _gathered(chunks: Iterator[bytes]) -> Iterator[bytes]:
     piece = bytearray()
     for chunk in chunks:
+        if not piece and 2 * len(chunk) >= PIECE_BYTES:  # large enough as it is
+            yield chunk
+            continue
         piece += chunk
         if len(piece) >= PIECE_BYTES:
             yield bytes(piece)
