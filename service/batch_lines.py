@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from itertools import islice
 from typing import Annotated, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import from_json, to_json
 
 from broker.files import Due, job_id
 from broker.records import Submission
@@ -113,13 +113,13 @@ class Lines:
 def kept_line(custom_id: str, job: Submission) -> bytes:
     """How a job is kept: JSON has neither tabs nor line ends of its own."""
     head = [custom_id, job.kind, job.batch_key, job.flops, job.bytes]
-    return json.dumps(head, separators=(",", ":")).encode() + b"\t" + job.spec + b"\n"
+    return to_json(head) + b"\t" + job.spec + b"\n"
 
 
 def submission_of(line: bytes, due: Due, number: int) -> Submission:
     """The job of a kept line, by its number among those that follow."""
     head, _, spec = line.partition(b"\t")
-    custom_id, kind, batch_key, flops, size_bytes = json.loads(head)
+    custom_id, kind, batch_key, flops, size_bytes = from_json(head)
     return Submission(
         id=job_id(due.id, due.admitted + number),
         kind=kind,
