@@ -144,13 +144,18 @@ def read_lines(batch: str, name: str, after: str, hold_s: float = 0.0) -> Flow[l
 
 def next_results(batch: str, after: str, watch: Watch | None) -> Flow[Output]:
     """The next jobs that succeeded, their results of up to 1 MB fetched; none and no more when all have ended."""
-    record = yield from fetch_batch(batch, patience_s=RESTART_PATIENCE_S)
-    tell(record, watch)
-    # Asked for after the record: what had ended by then is in the lines, or comes with the next ones.
-    found = yield from read_lines(batch, "output", after, 0.0 if record.done else WATCHED_HOLD_S if watch else HOLD_S)
+    found = yield from read_lines(batch, "output", after, WATCHED_HOLD_S if watch else HOLD_S)
+    more = bool(found)
+    if watch or not found:
+        record = yield from fetch_batch(batch, patience_s=RESTART_PATIENCE_S)
+        tell(record, watch)
+        more = more or not record.done
+    if not more:  # what ended after the lines were read and before the record was
+        found = yield from read_lines(batch, "output", after)
+        more = bool(found)
     lines = [Fetched(line) for line in found]
     yield from fetch_small(lines)
-    return Output(lines, bool(lines) or not record.done)
+    return Output(lines, more)
 
 
 def array_of(fetched: Fetched) -> Flow[np.ndarray[Any, Any]]:
