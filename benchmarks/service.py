@@ -164,8 +164,8 @@ def main() -> None:
     rows = [
         ("1,000 Gram jobs of 50 x 50, d = 8: jobs/s", batched, "", ""),
         ("the same with batch size 1: jobs/s", single, "batched / single", batched / single),
-        ("Dramatiq, 8 threads, its own results: jobs/s", peer, "mercer / Dramatiq", batched / peer),
-        ("Dramatiq, 8 threads, results by hand: jobs/s", by_hand, "mercer / Dramatiq", batched / by_hand),
+        ("Dramatiq, 8 threads, its own results: jobs/s", peer, "mercer / it", batched / peer),
+        ("Dramatiq, 8 threads, results by hand: jobs/s", by_hand, "mercer / that", batched / by_hand),
         ("CPU of API + worker + Valkey per Gram job: us", batched_us, "with batch size 1: us", single_us),
         ("tiny jobs at batch 64: jobs/s", noop, "CPU of API + worker + Valkey per job: us", noop_us),
         ("one tiny job, submit to result, p50: ms", p50, "p99: ms", p99),
