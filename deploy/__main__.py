@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 
-from deploy.local import LocalService, NotReady, PortInUse, ask
+from deploy.local import HOST, LocalService, NotReady, PortInUse, ask
 from deploy.valkey import DataDirLocked, ValkeyError
 
 EXIT_NOT_STARTED = 1
@@ -53,6 +53,9 @@ def main() -> int:
 
 def serve() -> int:
     """Run the service until Ctrl-C."""
+    if (host := os.environ.get("MERCER_HOST", HOST)) != HOST:
+        detail = "for another address run `python -m service` and `python -m workers`, as docs/08-keys.md shows"
+        return _refuse(f"MERCER_HOST: this command listens on {HOST} alone, not on {host}; {detail}.", EXIT_BAD_SETTING)
     n_workers = _number("MERCER_WORKERS", 1)
     data_dir = Path(os.environ.get("MERCER_DATA_DIR", "data"))
     service = LocalService(data_dir, port=_number("MERCER_PORT", DEFAULT_PORT), workers=n_workers)

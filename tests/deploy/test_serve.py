@@ -113,8 +113,10 @@ def test_nothing_outlives_a_killed_launcher(serve):
     assert gone(family, 5.0)
 
 
-@pytest.mark.parametrize("environment", [{"MERCER_PORT": "http"}, {"MERCER_WORKERS": "many"}])
-def test_a_setting_of_the_wrong_kind_is_named(environment):
+@pytest.mark.parametrize(
+    "environment", [{"MERCER_PORT": "http"}, {"MERCER_WORKERS": "many"}, {"MERCER_HOST": "0.0.0.0"}]
+)
+def test_a_setting_that_cannot_be_is_named(environment):
     command = [sys.executable, "-m", "deploy", "serve"]
     answer = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=20)
     assert answer.returncode == 2
