@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -11,7 +11,7 @@ from mercer.arrays import ArrayInfo, info_of
 from mercer.errors import InvalidSpec
 from mercer.points import DatasetReference
 from mercer.specs import KINDS, SPEC, Gram
-from mercer.specs.gram import SMALL_ENTRIES, TILE_BYTES
+from mercer.specs.gram import SMALL_ENTRIES, TILE_BYTES, WHOLE_BYTES
 
 NAME = "sha256:" + "0" * 64
 POINTS = {"kernel": {"family": "gaussian"}, "x": [[1.0, 2.0], [3.0, 4.0]]}
@@ -167,18 +167,26 @@ sizes = st.integers(1, 10**12)
 kernels = st.sampled_from([k.Gaussian(), 0.5 * k.Matern() + k.White(), k.Linear() * k.Cosine() * k.Chi2()])
 
 
+def never_less(smaller, larger):
+    """Of two costs. A matrix that is too large to be held as a whole needs less memory than one that is just held."""
+    held = {cost.bytes_out * 8 // itemsize <= WHOLE_BYTES for cost, itemsize in (smaller, larger)}
+    pairs = list(zip(smaller[0], larger[0], strict=True))
+    return all(few <= many for few, many in (pairs if len(held) == 1 else pairs[:3]))
+
+
 @given(kernels, st.sampled_from(["float32", "float64"]), sizes, sizes, sizes, sizes, sizes, sizes)
+@example(k.Gaussian(), "float32", 4383, 1924, 1, 1, 5730, 1)
 def test_a_larger_job_never_costs_less(kernel, dtype, n, m, d, more_n, more_m, more_d):
-    spec = gram(kernel, y=True, dtype=dtype)
+    spec, itemsize = gram(kernel, y=True, dtype=dtype), np.dtype(dtype).itemsize
     smaller, larger = spec.cost(sized(n, d, m)), spec.cost(sized(n + more_n, d + more_d, m + more_m))
-    assert all(few <= many for few, many in zip(smaller, larger, strict=True))
+    assert never_less((smaller, itemsize), (larger, itemsize))
 
 
 @given(kernels, st.sampled_from(["float32", "float64"]), st.booleans(), sizes, sizes)
 def test_a_larger_symmetric_job_never_costs_less(kernel, dtype, diagonal_only, n, d):
-    spec = gram(kernel, dtype=dtype, diagonal_only=diagonal_only)
+    spec, itemsize = gram(kernel, dtype=dtype, diagonal_only=diagonal_only), np.dtype(dtype).itemsize
     smaller, larger = spec.cost(sized(n, d)), spec.cost(sized(n + 1, d + 1))
-    assert all(few <= many for few, many in zip(smaller, larger, strict=True))
+    assert never_less((smaller, itemsize), (larger, itemsize))
 
 
 def test_no_size_overflows_the_cost():
