@@ -19,12 +19,10 @@ end
 
 -- The reply to this very claim was lost: the same jobs again.
 local function again()
-  local held = redis.call('HGETALL', lease_key(lease))
-  local answer = {redis.call('HGET', lease_key(lease), '@queue'), now}
-  for i = 1, #held, 2 do
-    if string.sub(held[i], 1, 1) ~= '@' then
-      append(answer, held[i], redis.call('HMGET', job_key(held[i]), 'kind', 'spec', 'tries', 'made', 'trace', 'tenant'))
-    end
+  local jobs, queue = held_by(lease)
+  local answer = {queue, now}
+  for _, job in ipairs(jobs) do
+    append(answer, job[1], redis.call('HMGET', job_key(job[1]), 'kind', 'spec', 'tries', 'made', 'trace', 'tenant'))
   end
   return answer
 end

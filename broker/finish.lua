@@ -37,7 +37,6 @@ end
 if #accepted > 0 then
   delete_entries(held[1], entries)
   leave_lease(lease, accepted)
-  redis.call('HINCRBY', COUNTS, 'running', -#accepted)
   local _, tenant = rank_and_tenant(held[1])
   count_done(COUNTS, now, #accepted)
   count_done(share_key(tenant), now, #accepted)

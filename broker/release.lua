@@ -9,23 +9,14 @@ for n, id in ipairs(ids) do
   local entry = held[n + 1]
   if entry then
     left[#left + 1] = id
-    local stop = redis.call('HGET', job_key(id), 'stop')
-    if stop then
-      end_job(id, now, ARGV[2], stop)
-      delete_entries(queue, {entry})
-      ended[#ended + 1] = id
-    else
-      put_back(id, queue, entry)
+    if take_back(id, queue, entry, now, ARGV[2]) == 'queued' then
       redis.call('HINCRBY', job_key(id), 'tries', -1)
       back[#back + 1] = id
+    else
+      ended[#ended + 1] = id
     end
   end
 end
-if #left > 0 then
-  leave_lease(lease, left)
-  redis.call('HINCRBY', COUNTS, 'running', -#left)
-  publish('ended', ended)
-  publish('moved', back)
-end
-if #back > 0 then ring() end
+if #left > 0 then leave_lease(lease, left) end
+tell_back(ended, back)
 return back

@@ -245,8 +245,45 @@ local function end_job(id, now, ttl_s, state, ...)
   redis.call('EXPIRE', job_key(id), ttl_s)
 end
 
--- Jobs left a lease; an empty lease goes.
+-- The jobs that a lease holds, as {id, entry}, and their queue.
+local function held_by(lease)
+  local fields, jobs, queue = redis.call('HGETALL', lease_key(lease)), {}, nil
+  for i = 1, #fields, 2 do
+    if fields[i] == '@queue' then
+      queue = fields[i + 1]
+    elseif string.sub(fields[i], 1, 1) ~= '@' then
+      jobs[#jobs + 1] = {fields[i], fields[i + 1]}
+    end
+  end
+  return jobs, queue
+end
+
+-- A running job comes back: it ends where that was asked for, is dead where there is an error, and else waits again. Its
+-- state then.
+local function take_back(id, queue, entry, now, ttl_s, error)
+  local stop = redis.call('HGET', job_key(id), 'stop')
+  if stop then
+    end_job(id, now, ttl_s, stop)
+  elseif error then
+    end_job(id, now, ttl_s, 'dead', 'error', error)
+  else
+    put_back(id, queue, entry)
+    return 'queued'
+  end
+  delete_entries(queue, {entry})
+  return stop or 'dead'
+end
+
+-- Tells of jobs that came back: those that ended, and those that wait again.
+local function tell_back(ended, back)
+  publish('ended', ended)
+  publish('moved', back)
+  if #back > 0 then ring() end
+end
+
+-- Running jobs left a lease; an empty lease goes.
 local function leave_lease(lease, ids)
+  redis.call('HINCRBY', COUNTS, 'running', -#ids)
   redis.call('HDEL', lease_key(lease), unpack(ids))
   if redis.call('HLEN', lease_key(lease)) <= LEASE_HEADER then
     redis.call('DEL', lease_key(lease))
@@ -261,9 +298,8 @@ local function stop_job(id, ttl_s, ending)
   if state == 'queued' then
     end_job(id, now_ms(), ttl_s, ending)
     redis.call('XACK', queue_key(queue), GROUP, entry)
-    redis.call('XDEL', queue_key(queue), entry)
+    delete_entries(queue, {entry})
     take_waiting(queue, 1)
-    if redis.call('XLEN', queue_key(queue)) == 0 then redis.call('DEL', queue_key(queue)) end
     return true
   elseif state == 'running' and not job[5] then
     redis.call('HSET', job_key(id), 'stop', ending)
