@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -66,59 +66,95 @@ class Points:
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         """JSON: a list of rows, an npy file in base64, or a reference. Python: also any real array."""
-        reference = handler.generate_schema(DatasetReference)
-        number = core_schema.float_schema(strict=True, allow_inf_nan=False)
-        rows = core_schema.no_info_after_validator_function(
-            _from_rows,
-            # The first wrong number is enough: a long list of NaN would make an error as long.
-            core_schema.list_schema(core_schema.list_schema(number, fail_fast=True), strict=True, fail_fast=True),
-        )
-        file = core_schema.typed_dict_field(core_schema.str_schema(strict=True, max_length=MAX_BASE64))
-        npy = core_schema.no_info_after_validator_function(
-            _from_base64, core_schema.typed_dict_schema({"npy": file}, extra_behavior="forbid")
-        )
-        from_json = core_schema.tagged_union_schema({"reference": reference, "rows": rows, "npy": npy}, _form)
-        return core_schema.json_or_python_schema(
-            json_schema=from_json,
-            python_schema=core_schema.tagged_union_schema(
-                {
-                    "reference": core_schema.no_info_before_validator_function(_reference_of, reference),
-                    "npy": npy,
-                    "array": core_schema.no_info_plain_validator_function(_from_python),
-                },
-                _python_form,
-            ),
-            serialization=core_schema.plain_serializer_function_ser_schema(_to_json),
-        )
+        rows = core_schema.list_schema(NUMBERS, strict=True, fail_fast=True)
+        return array_schema(handler, core_schema.no_info_after_validator_function(_from_rows, rows), points_of)
 
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
         """The wire forms."""
-        return {
-            "description": f"An (n, d) list of rows, or an npy file in base64, of at most {MAX_INLINE} numbers in all; "
-            "or an uploaded data set.",
-            "anyOf": [
-                {
-                    "type": "array",
-                    "minItems": 1,
-                    "maxItems": MAX_INLINE,
-                    "items": {
-                        "type": "array",
-                        "minItems": 1,
-                        "maxItems": MAX_INLINE,
-                        "items": {"type": "number"},
-                    },
-                },
-                {
-                    "type": "object",
-                    "properties": {"npy": {"type": "string", "contentEncoding": "base64", "maxLength": MAX_BASE64}},
-                    "required": ["npy"],
-                    "additionalProperties": False,
-                },
-                handler(DatasetReference.__pydantic_core_schema__),
-            ],
-        }
+        listed = {"type": "array", "minItems": 1, "maxItems": MAX_INLINE}
+        return array_json_schema(handler, "An (n, d) list of rows", listed | {"items": listed | NUMBER_ITEMS})
+
+
+class Column:
+    """Annotation of a field that holds one number for each point, such as weights: shape (n, 1) in a parsed spec.
+
+    On the wire a list of n numbers, an npy file or one column of a data set; in Python also an array of shape (n,).
+    """
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """As Points, with a flat list in the place of rows."""
+        return array_schema(handler, core_schema.no_info_after_validator_function(_from_numbers, NUMBERS), column_of)
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """The wire forms."""
+        listed = {"type": "array", "minItems": 1, "maxItems": MAX_INLINE} | NUMBER_ITEMS
+        return array_json_schema(handler, "A list of n numbers", listed)
+
+
+NUMBER_ITEMS: dict[str, Any] = {"items": {"type": "number"}}
+NUMBERS = core_schema.list_schema(
+    # The first wrong number is enough: a long list of NaN would make an error as long.
+    core_schema.float_schema(strict=True, allow_inf_nan=False),
+    strict=True,
+    fail_fast=True,
+)
+
+
+def array_schema(
+    handler: GetCoreSchemaHandler,
+    listed: core_schema.CoreSchema,
+    from_python: Callable[[object], np.ndarray[Any, Any]],
+) -> core_schema.CoreSchema:
+    """Of a field that takes an array: listed in JSON, as an npy file in base64, or by reference.
+
+    Args:
+        handler: Makes the schema of a reference.
+        listed: From a JSON list to the array.
+        from_python: From what Python gives to the array.
+    """
+    reference = handler.generate_schema(DatasetReference)
+    file = core_schema.typed_dict_field(core_schema.str_schema(strict=True, max_length=MAX_BASE64))
+
+    def from_base64(wire: dict[str, str]) -> np.ndarray[Any, Any]:
+        return from_python(_decoded(wire["npy"]))
+
+    npy = core_schema.no_info_after_validator_function(
+        from_base64, core_schema.typed_dict_schema({"npy": file}, extra_behavior="forbid")
+    )
+    return core_schema.json_or_python_schema(
+        json_schema=core_schema.tagged_union_schema({"reference": reference, "rows": listed, "npy": npy}, _form),
+        python_schema=core_schema.tagged_union_schema(
+            {
+                "reference": core_schema.no_info_before_validator_function(_reference_of, reference),
+                "npy": npy,
+                "array": core_schema.no_info_plain_validator_function(from_python),
+            },
+            _python_form,
+        ),
+        serialization=core_schema.plain_serializer_function_ser_schema(_to_json),
+    )
+
+
+def array_json_schema(handler: GetJsonSchemaHandler, what: str, listed: dict[str, Any]) -> dict[str, Any]:
+    """The wire forms of such a field."""
+    return {
+        "description": f"{what}, or an npy file in base64, of at most {MAX_INLINE} numbers in all; "
+        "or an uploaded data set.",
+        "anyOf": [
+            listed,
+            {
+                "type": "object",
+                "properties": {"npy": {"type": "string", "contentEncoding": "base64", "maxLength": MAX_BASE64}},
+                "required": ["npy"],
+                "additionalProperties": False,
+            },
+            handler(DatasetReference.__pydantic_core_schema__),
+        ],
+    }
 
 
 def _form(value: object) -> str:
@@ -131,13 +167,13 @@ def _python_form(value: object) -> str:
     return _form(value) if isinstance(_reference_of(value), DatasetReference | dict) else "array"
 
 
-def _from_base64(wire: dict[str, str]) -> np.ndarray[Any, Any]:
+def _decoded(letters: str) -> np.ndarray[Any, Any]:
     try:
-        array = from_npy(b64decode(wire["npy"], validate=True))
+        array = from_npy(b64decode(letters, validate=True))
     except (ValueError, InvalidArray) as error:  # a wrong letter, or not an npy file
         raise PydanticCustomError("array_npy", "expected an npy file in base64; {why}", {"why": str(error)}) from None
     _check_size(array.size)
-    return _from_python(array)
+    return array
 
 
 def _check_size(size: int) -> None:
@@ -164,14 +200,50 @@ def _from_rows(rows: list[list[float]]) -> np.ndarray[Any, Any]:
     return _frozen(np.array(rows, dtype=np.float64))
 
 
+def _from_numbers(numbers: list[float]) -> np.ndarray[Any, Any]:
+    return _from_rows([[number] for number in numbers])
+
+
 def _reference_of(value: object) -> object:
     return getattr(value, "reference", value)  # the record of an uploaded data set stands for all of it
 
 
-def _from_python(value: object) -> np.ndarray[Any, Any]:
+def column_of(value: object) -> np.ndarray[Any, Any]:
+    """The (n, 1) array of n numbers, given as (n,) or (n, 1).
+
+    Raises:
+        PydanticCustomError: they are not real, not finite, or of another shape.
+    """
+    array = _real(value, "(n,)")
+    if array.shape[1:] not in ((), (1,)) or array.size == 0:
+        raise PydanticCustomError(
+            "array_shape", "expected shape (n,) with n >= 1, got {shape}", {"shape": str(array.shape)}
+        )
+    return _frozen(array.reshape(-1, 1))
+
+
+def points_of(value: object) -> np.ndarray[Any, Any]:
+    """The (n, d) array that Python gave, not copied.
+
+    Raises:
+        PydanticCustomError: it is not real, not finite, or of another shape.
+    """
+    array = _real(value, "(n, d)")
+    if array.ndim != 2 or array.size == 0:
+        raise PydanticCustomError(
+            "array_shape",
+            "expected shape (n, d) with n, d >= 1, got {shape}; for points on a line use x[:, None]",
+            {"shape": str(array.shape)},
+        )
+    return _frozen(array)
+
+
+def _real(value: object, shape: str) -> np.ndarray[Any, Any]:
     if not isinstance(value, np.ndarray | Sequence):
         raise PydanticCustomError(
-            "array_type", "expected an array of shape (n, d), got {type}", {"type": type(value).__name__}
+            "array_type",
+            "expected an array of shape {shape}, got {type}",
+            {"shape": shape, "type": type(value).__name__},
         )
     try:
         array = np.asarray(value)
@@ -181,19 +253,13 @@ def _from_python(value: object) -> np.ndarray[Any, Any]:
         raise PydanticCustomError(
             "array_dtype", "expected real numbers, got dtype {dtype}", {"dtype": str(array.dtype)}
         )
-    if array.ndim != 2 or array.size == 0:
-        raise PydanticCustomError(
-            "array_shape",
-            "expected shape (n, d) with n, d >= 1, got {shape}; for points on a line use x[:, None]",
-            {"shape": str(array.shape)},
-        )
     if (bad := first_not_finite(array)) is not None:
         raise PydanticCustomError(
             "array_not_finite",
             "expected finite numbers, got NaN or infinity at index {index}",
             {"index": str(bad)},
         )
-    return _frozen(array)
+    return array
 
 
 def _frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -210,5 +276,6 @@ def _to_json(value: np.ndarray[Any, Any] | DatasetReference) -> Any:
     return {"npy": b64encode(to_npy(value)).decode()}
 
 
+ColumnField = Annotated[np.ndarray[Any, Any] | DatasetReference, Column()]
 PointsField = Annotated[np.ndarray[Any, Any] | DatasetReference, Points()]
 ArrayReference = np.ndarray[Any, Any] | DatasetReference

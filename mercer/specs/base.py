@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from mercer.arrays import ArrayInfo
@@ -46,6 +47,16 @@ class Spec(BaseModel):
         Raises:
             InvalidSpec: a parameter does not fit the arrays; its `errors` name the fields.
         """
+
+    @classmethod
+    def answer(cls, array: np.ndarray[Any, Any], facts: Mapping[str, Any]) -> Any:
+        """What `JobHandle.result()` gives: the array itself, unless the kind has more to tell.
+
+        Args:
+            array: The result's numbers.
+            facts: What the operation told of them: mercer.jobs.Result.facts.
+        """
+        return array
 
     def batch_key(self, infos: Mapping[str, ArrayInfo]) -> str:
         """Equal for jobs that may share a launch."""

@@ -56,7 +56,8 @@ def test_every_example_travels_and_back(document):
     sent = json.loads(spec.model_dump_json(exclude_unset=True))
     for name, array in spec.arrays().items():
         np.testing.assert_array_equal(array, again.arrays()[name], strict=True)
-        sent[name] = array.tolist()
+        flat = not isinstance(document[name][0], list)  # weights
+        sent[name] = (array[:, 0] if flat else array).tolist()
     assert sent == json.loads(json.dumps(document))
 
 

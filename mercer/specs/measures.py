@@ -1,0 +1,110 @@
+"""Measures in job specs: points with weights that are not negative and sum to 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
+
+from mercer.arrays import ArrayInfo
+from mercer.errors import FieldError, InvalidSpec
+from mercer.points import ColumnField, DatasetReference
+
+SUM_TOLERANCE = 1e-6
+"""How far the sum of weights may be from 1 before they are refused: they are divided by it in any case."""
+
+
+def _weights(value: np.ndarray[Any, Any] | DatasetReference, info: ValidationInfo) -> Any:
+    if isinstance(value, np.ndarray) and (why := _fault(value, normalize=bool(info.data.get("normalize")))):
+        raise PydanticCustomError("weights", "{why}", {"why": why})
+    return value
+
+
+WeightsField = Annotated[ColumnField, AfterValidator(_weights)]
+"""One weight for each point, shape (n, 1) in a parsed spec; a spec that has it declares `normalize: bool` before it.
+
+Weights within a spec are checked when it is parsed, those of a data set by `weights_of` when the job runs.
+"""
+
+
+SizesField = Annotated[
+    tuple[Annotated[int, Field(ge=1)], ...],
+    BeforeValidator(lambda given: tuple(given) if isinstance(given, list) else given),
+    Field(min_length=2, max_length=10_000),
+]
+"""How many points each of several measures has, whose points are stacked on each other."""
+
+
+def stacked(measures: Sequence[Any]) -> dict[str, Any]:
+    """The fields `points` and `sizes` of a spec over several measures, each an array of shape (n_i, d).
+
+    Raises:
+        ValueError: they have different numbers of columns.
+    """
+    arrays = [np.asarray(measure) for measure in measures]
+    return {"points": np.concatenate(arrays), "sizes": tuple(len(array) for array in arrays)}
+
+
+def sizes_misfit(infos: Mapping[str, ArrayInfo], sizes: Sequence[int]) -> Iterator[FieldError]:
+    """Where the sizes do not sum to the number of points."""
+    if (total := sum(sizes)) != (n := infos["points"].shape[0]):
+        yield FieldError("/sizes", f"expected sizes that sum to the {n} points, got {total}")
+
+
+def _fault(weights: np.ndarray[Any, Any], *, normalize: bool) -> str | None:
+    """What is wrong with them; None when nothing is."""
+    if (least := float(weights.min())) < 0:
+        return f"expected weights >= 0, got {least:.6g} at index {int(weights.argmin())}"
+    total = float(weights.sum(dtype=np.float64))
+    if normalize:
+        return None if total > 0 else "expected some weight above 0, got none"
+    if abs(total - 1) > SUM_TOLERANCE:
+        return f"expected weights that sum to 1 within {SUM_TOLERANCE:g}, got {total:.9g}; or say normalize"
+    return None
+
+
+def misfits(infos: Mapping[str, ArrayInfo], points: str, weights: str) -> Iterator[FieldError]:
+    """Where the field of weights does not fit that of the points, from shapes and minima alone."""
+    if (info := infos.get(weights)) is None:
+        return
+    n = infos[points].shape[0]
+    if info.shape != (n, 1):
+        yield FieldError(f"/{weights}", f"expected {n} weights, one for each point, got shape {info.shape}")
+    elif info.minimum is not None and info.minimum < 0:
+        yield FieldError(f"/{weights}", f"expected weights >= 0, got {info.minimum:.6g}")
+
+
+def same_dimension(infos: Mapping[str, ArrayInfo], x: str = "x", y: str = "y") -> Iterator[FieldError]:
+    """Where the points of y have not as many columns as those of x."""
+    d = infos[x].shape[1]
+    if infos[y].shape[1] != d:
+        yield FieldError(f"/{y}", f"expected shape (m, {d}) as {x} has {d} columns, got {infos[y].shape}")
+
+
+def refuse(errors: Iterator[FieldError] | Sequence[FieldError], detail: str) -> None:
+    """Say what is wrong, if anything is.
+
+    Raises:
+        InvalidSpec: with all errors.
+    """
+    if several := tuple(errors):
+        raise InvalidSpec(detail, errors=several)
+
+
+def weights_of(
+    arrays: Mapping[str, np.ndarray[Any, Any]], field: str, *, normalize: bool
+) -> np.ndarray[Any, Any] | None:
+    """The weights of a job that runs, shape (n,) in float64, with the sum 1; None where it has none.
+
+    Raises:
+        InvalidSpec: those of a data set are negative or do not sum to 1.
+    """
+    if (given := arrays.get(field)) is None:
+        return None
+    if why := _fault(given, normalize=normalize):
+        raise InvalidSpec("The weights do not fit.", errors=(FieldError(f"/{field}", why),))
+    weights = np.asarray(given, np.float64)[:, 0]
+    return weights / weights.sum()
