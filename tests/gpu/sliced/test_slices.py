@@ -1,0 +1,115 @@
+"""The cost of every slice against exact rational arithmetic and POT."""
+
+from functools import cache
+
+import numpy as np
+import ot
+import pytest
+
+from gpu.device import Device
+from gpu.sliced.measures import Measure, pair
+from gpu.sliced.slices import Slices, costs
+from tests.gpu.sliced import exact
+
+DOUBLE, SINGLE = np.dtype(np.float64), np.dtype(np.float32)
+TOLERANCE = {DOUBLE: 1e-12, SINGLE: 1e-6}
+"""Relative, of each slice."""
+POWERS = (1, 1.5, 2, 3)
+SIZES = ((1, 1), (1, 3), (2, 2), (3, 2), (7, 7), (40, 40), (40, 33), (31, 60))
+
+
+@cache
+def cpu():
+    return Device("cpu")
+
+
+def directions(count, d, seed=0):
+    drawn = np.random.default_rng([seed, d]).normal(size=(count, d))
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+def cloud(n, d, seed):
+    return np.random.default_rng([seed, n, d]).normal(size=(n, d)) + seed
+
+
+def weights(n, seed):
+    """Some are zero."""
+    random = np.random.default_rng([seed, n])
+    drawn = random.uniform(0.1, 1, n) * (random.uniform(size=n) < 0.8)
+    drawn[0] = 1
+    return drawn / drawn.sum()
+
+
+def sliced(x, y, thetas, p=2, dtype=DOUBLE, x_weights=None, y_weights=None):
+    made = pair(Measure(x, x_weights), Measure(y, y_weights), p, dtype)
+    (got,) = costs([Slices(made, thetas)], cpu())
+    assert got.dtype == np.float64
+    return got
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("p", POWERS)
+@pytest.mark.parametrize(("n", "m"), SIZES)
+def test_a_slice_is_the_exact_merge(n, m, p, dtype):
+    x, y, thetas = cloud(n, 3, 1), cloud(m, 3, 2), directions(4, 3)
+    np.testing.assert_allclose(sliced(x, y, thetas, p, dtype), exact.costs(x, y, thetas, p), rtol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("p", POWERS)
+@pytest.mark.parametrize(("n", "m"), SIZES)
+def test_a_weighted_slice_is_the_exact_merge(n, m, p, dtype):
+    x, y, thetas = cloud(n, 3, 1), cloud(m, 3, 2), directions(4, 3)
+    a, b = weights(n, 3), weights(m, 4)
+    expected = exact.costs(x, y, thetas, p, a, b)
+    np.testing.assert_allclose(sliced(x, y, thetas, p, dtype, a, b), expected, rtol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("p", POWERS)
+@pytest.mark.parametrize(("n", "m", "weighted"), [(300, 300, False), (300, 217, False), (250, 300, True)])
+def test_slices_are_those_of_pot(n, m, p, weighted):
+    x, y, thetas = cloud(n, 5, 1), cloud(m, 5, 2), directions(20, 5)
+    a, b = (weights(n, 3), weights(m, 4)) if weighted else (None, None)
+    _, log = ot.sliced_wasserstein_distance(x, y, a, b, p=p, projections=thetas.T, log=True)
+    np.testing.assert_allclose(sliced(x, y, thetas, p, DOUBLE, a, b), log["projected_emds"], rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("p", POWERS)
+@pytest.mark.parametrize("m", [30, 22])
+def test_points_far_from_the_origin_keep_their_digits(p, dtype, m):
+    x, y, thetas = cloud(30, 4, 1) + 1e8, cloud(m, 4, 2) + 1e8, directions(4, 4)
+    np.testing.assert_allclose(sliced(x, y, thetas, p, dtype), exact.costs(x, y, thetas, p), rtol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("p", POWERS)
+def test_equal_measures_cost_nothing(p, dtype):
+    x, thetas = cloud(50, 3, 1), directions(9, 3)
+    assert not sliced(x, x, thetas, p, dtype).any()
+    assert not sliced(x, x.copy(), thetas, p, dtype, weights(50, 1), weights(50, 1)).any()
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e100])
+def test_costs_are_homogeneous_in_the_points(scale):
+    x, y, thetas = cloud(30, 3, 1), cloud(20, 3, 2), directions(5, 3)
+    expected = sliced(x, y, thetas) * scale**2
+    np.testing.assert_allclose(sliced(x * scale, y * scale, thetas), expected, rtol=1e-12)
+
+
+def test_no_answer_depends_on_the_requests_beside_it():
+    requests = [
+        Slices(pair(Measure(cloud(n, 3, 1)), Measure(cloud(m, 3, 2)), 2, DOUBLE), directions(9, 3)) for n, m in SIZES
+    ]
+    together = costs(requests, cpu())
+    for request, got in zip(requests, together, strict=True):
+        np.testing.assert_array_equal(got, costs([request], cpu())[0])
+
+
+def test_progress_ends_at_one():
+    heard = []
+    made = pair(Measure(cloud(5000, 3, 1)), Measure(cloud(5000, 3, 2)), 2, DOUBLE)
+    costs([Slices(made, directions(400, 3))] * 2, cpu(), heard.append)
+    assert heard == sorted(heard)
+    assert heard[-1] == 1.0
+    assert len(heard) > 2
