@@ -8,13 +8,14 @@ import os
 import uuid
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 from pydantic import BaseModel
 
 from mercer.batch_handles import BatchHandle
-from mercer.batches import Batch, BatchStatus
+from mercer.batches import Batch, BatchLine, BatchStatus
 from mercer.client import Client
 from mercer.commands import Interrupted, table
 from mercer.errors import InvalidRequest, JobFailed
@@ -54,11 +55,18 @@ def run(client: Client, arguments: Namespace) -> str:
         raise Interrupted(f"batch {batch.id} goes on; the same command saves the rest") from None
     record = batch.refresh()
     errors = batch.errors()
-    lines = [line.model_dump_json(exclude={"cursor"}, exclude_none=True) + "\n" for line in errors]
-    (folder / "errors.jsonl").write_text("".join(lines), encoding="utf-8")
+    _write_lines(folder / "errors.jsonl", errors)
+    _write_lines(folder / "output.jsonl", batch.output())
     if record.status != BatchStatus.COMPLETED:
         raise JobFailed(f"batch {batch.id} is {record.status}: {len(errors)} jobs are in {folder / 'errors.jsonl'}")
     return record.model_dump_json(indent=2) if arguments.json else f"{batch.id}: {record.counts.succeeded} in {folder}"
+
+
+def _write_lines(path: Path, lines: list[BatchLine]) -> None:
+    """What the service tells of each job; the numbers are in files of their own."""
+    hidden: dict[str, Any] = {"cursor": True, "result": {"value", "location"}}
+    texts = [line.model_dump_json(exclude=hidden, exclude_none=True) + "\n" for line in lines]
+    path.write_text("".join(texts), encoding="utf-8")
 
 
 def _begun(folder: Path, file: Path) -> Progressed:

@@ -159,7 +159,7 @@ def next_results(batch: str, after: str, watch: Watch | None) -> Flow[Output]:
 
 
 def array_of(fetched: Fetched) -> Flow[np.ndarray[Any, Any]]:
-    """The result of a line."""
+    """The numbers of the result of a line."""
     if fetched.array is None:
         fetched.array = yield from fetch_array(fetched.id)
     return fetched.array

@@ -12,7 +12,7 @@ from mercer.batches import Batch, BatchLine
 from mercer.downloads import Watch
 from mercer.progress import Progress, watching
 from mercer.transport import AsyncTransport, SyncTransport
-from mercer.waiting import Fetched
+from mercer.waiting import Fetched, answer_of
 
 Transport = TypeVar("Transport", SyncTransport, AsyncTransport)
 
@@ -52,12 +52,15 @@ class BatchHandle(_Handle[SyncTransport]):
             self.record = self._transport.run(wait_batch(self.record, timeout_s, watch))
         return self.record
 
-    def results(self, *, progress: Progress = None) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
-        """Each custom_id that succeeded with its result, in the order in which they end, while the batch runs."""
+    def results(self, *, progress: Progress = None) -> Iterator[tuple[str, Any]]:
+        """Each custom_id that succeeded with its result, in the order in which they end, while the batch runs.
+
+        A result is what JobHandle.result gives: an array, unless the kind of job has more to tell.
+        """
         with watching(progress, self.id) as watch:
             for page in self.pages("", watch):
                 for fetched in page:
-                    yield fetched.line.custom_id, self.array(fetched)
+                    yield fetched.line.custom_id, answer_of(fetched.kind, fetched.answer, self.array(fetched))
 
     def pages(self, after: str, watch: Watch | None) -> Iterator[list[Fetched]]:
         """The lines of the output behind a cursor, many at a time, until the batch has ended."""
@@ -68,8 +71,12 @@ class BatchHandle(_Handle[SyncTransport]):
             yield page
 
     def array(self, fetched: Fetched) -> np.ndarray[Any, Any]:
-        """The result of a line of a page."""
+        """The numbers of the result of a line of a page."""
         return self._transport.run(array_of(fetched))
+
+    def output(self) -> list[BatchLine]:
+        """The jobs that succeeded by now, each with what its kind tells of the result: `line.result.facts`."""
+        return self._transport.run(all_lines(self.id, "output"))
 
     def errors(self) -> list[BatchLine]:
         """The jobs that ended without a result by now, each with the reason."""
@@ -95,15 +102,20 @@ class AsyncBatchHandle(_Handle[AsyncTransport]):
             self.record = await self._transport.run(wait_batch(self.record, timeout_s, watch))
         return self.record
 
-    async def results(self, *, progress: Progress = None) -> AsyncIterator[tuple[str, np.ndarray[Any, Any]]]:
+    async def results(self, *, progress: Progress = None) -> AsyncIterator[tuple[str, Any]]:
         """See BatchHandle.results."""
         after, more = "", True
         with watching(progress, self.id) as watch:
             while more:
                 page, more = await self._transport.run(next_results(self.id, after, watch))
                 for fetched in page:
-                    yield fetched.line.custom_id, await self._transport.run(array_of(fetched))
+                    array = await self._transport.run(array_of(fetched))
+                    yield fetched.line.custom_id, answer_of(fetched.kind, fetched.answer, array)
                     after = fetched.line.cursor
+
+    async def output(self) -> list[BatchLine]:
+        """See BatchHandle.output."""
+        return await self._transport.run(all_lines(self.id, "output"))
 
     async def errors(self) -> list[BatchLine]:
         """See BatchHandle.errors."""

@@ -74,6 +74,8 @@ class BatchLine(_Wire):
 
     custom_id: str
     job_id: str
+    kind: str | None = None
+    """Absent when the job's record has passed its time to live."""
     state: State
     result: Result | None = None
     """Only when succeeded: small ones with their value, others with the location where to fetch them."""

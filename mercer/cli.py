@@ -13,12 +13,13 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mercer import batch_commands, commands, key_commands, webhook_commands
+from mercer import batch_commands, commands, key_commands, spec_commands, webhook_commands
 from mercer.client import Client
 from mercer.errors import ConnectionFailed, MercerError, Unavailable
 from mercer.jobs import Priority, State
 from mercer.keys import Scope
 from mercer.plots import PlotsNotInstalled
+from mercer.specs import KINDS
 
 DONE, REFUSED, WRONG_USAGE, NO_SERVICE, INTERRUPTED = 0, 1, 2, 3, 130
 MEND_THE_COMMAND = frozenset({400, 401, 403, 413, 415, 422})
@@ -89,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.set_defaults(url=None, json=False, output=None, plot=None)
     commands_of = root.add_subparsers(required=True, metavar="COMMAND")
-    _add_gram(commands_of)
+    _add_kinds(commands_of)
     _add_job_commands(commands_of)
     _add_batch(commands_of)
     _add_datasets(commands_of)
@@ -110,20 +111,16 @@ def _common(json_help: str | None = None) -> argparse.ArgumentParser:
     return common
 
 
-def _add_gram(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    gram = commands_of.add_parser("gram", parents=[_common("print the job's record")], help="build a Gram matrix")
-    gram.add_argument("data", type=Path, help="points, a row each: an .npy, .csv or .parquet file")
-    gram.add_argument("--y", type=Path, help="other points, for K(x, y)")
-    gram.add_argument("--kernel", required=True, help="such as '0.7 * matern(nu=2.5) + white(0.01)'")
-    gram.add_argument("--dtype", choices=("float32", "float64"), default="float64")
-    gram.add_argument("--centre", action="store_true", help="centre the features")
-    gram.add_argument("--normalise", action="store_true", help="divide by the square roots of the diagonal")
-    gram.add_argument("--diagonal-only", action="store_true", help="only k(x_i, x_i)")
-    gram.add_argument("--columns", help="by name or index from 0, such as a,b or 0,3")
-    gram.add_argument("--rows", help="of the data, such as 0:100, 0:100:2 or 4,7,9")
-    _add_outputs(gram)
-    _add_options(gram)
-    gram.set_defaults(command=commands.gram)
+def _add_kinds(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """A command for each kind of job."""
+    for kind, spec in KINDS.items():
+        about = (spec.__doc__ or "").splitlines()[0]
+        parents = [_common("print the job's record")]
+        command = commands_of.add_parser(kind.replace("_", "-"), parents=parents, help=about, description=about)
+        spec_commands.add(command, spec)
+        _add_outputs(command)
+        _add_options(command)
+        command.set_defaults(command=commands.run, kind=kind)
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:
@@ -133,7 +130,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 
 def _add_outputs(command: argparse.ArgumentParser, *, required: bool = False) -> None:
     command.add_argument("-o", "--output", type=Path, required=required, help="save the result as .npy")
-    command.add_argument("--plot", type=Path, help="save a heat map, such as K.png (needs matplotlib)")
+    command.add_argument("--plot", type=Path, help="save a picture, such as K.png (needs matplotlib)")
 
 
 def _add_job_commands(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -6,7 +6,7 @@ import json
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,10 +15,10 @@ from mercer.errors import InvalidRequest
 from mercer.handles import JobHandle
 from mercer.jobs import Dataset, Job, State
 from mercer.kernels import FAMILIES
-from mercer.kernels.text import parse
-from mercer.plots import heat_map, require
-from mercer.points import DatasetReference, Rows
-from mercer.specs import Gram
+from mercer.plots import require
+from mercer.spec_commands import check_drawn, draw, made, text_of
+from mercer.specs import KINDS, Spec
+from mercer.waiting import answer_of, succeeded
 
 T = TypeVar("T")
 
@@ -27,29 +27,23 @@ class Interrupted(Exception):
     """Ctrl-C while a job was waited for."""
 
 
-def gram(client: Client, arguments: Namespace) -> str:
-    """Upload, submit, wait, save."""
-    kernel = parse(arguments.kernel)
-    _check_outputs(arguments)
-    x = client.datasets.upload(arguments.data)
-    y = client.datasets.upload(arguments.y) if arguments.y else None
-    spec = Gram(
-        kernel=kernel,
-        x=selection(x, arguments.columns, arguments.rows),
-        y=selection(y, arguments.columns, None) if y else None,
-        dtype=arguments.dtype,
-        centre=arguments.centre,
-        normalise=arguments.normalise,
-        diagonal_only=arguments.diagonal_only,
-    )
+def run(client: Client, arguments: Namespace) -> str:
+    """Upload, submit, wait, save: of any kind of job."""
+    _check_outputs(arguments, arguments.kind)
+    spec = made(client, KINDS[arguments.kind], arguments)
     job = client.submit(spec, cancel_after=arguments.cancel_after, priority=arguments.priority)
-    matrix = _collected(job, arguments.output)
+    answer = _collected(job, arguments.output)
     if arguments.plot:
-        heat_map(matrix, arguments.plot, title=str(kernel))
+        draw(answer, arguments.plot, title=_title(spec))
     if arguments.json:
         return job.record.model_dump_json(indent=2, exclude_none=True)
     written = [str(path) for path in (arguments.output, arguments.plot) if path]
-    return "\n".join((summary(job.record), *(written or [np.array2string(matrix, precision=6)])))
+    shown = [] if written and isinstance(answer, np.ndarray) else [text_of(answer)]
+    return "\n".join((summary(job.record), *shown, *written))
+
+
+def _title(spec: Spec) -> str:
+    return str(getattr(spec, "kernel", spec.kind))
 
 
 def jobs(client: Client, arguments: Namespace) -> str:
@@ -96,11 +90,11 @@ def cancel(client: Client, arguments: Namespace) -> str:
 
 def result(client: Client, arguments: Namespace) -> str:
     """Save the result of a job, when it has finished."""
-    _check_outputs(arguments)
     job = client.job(arguments.id)
-    matrix = _collected(job, arguments.output)
+    _check_outputs(arguments, job.record.kind)
+    answer = _collected(job, arguments.output)
     if arguments.plot:
-        heat_map(matrix, arguments.plot, title=job.id)
+        draw(answer, arguments.plot, title=job.id)
     return "\n".join((summary(job.record), *(str(path) for path in (arguments.output, arguments.plot) if path)))
 
 
@@ -138,35 +132,11 @@ def kernels(arguments: Namespace) -> str:
     return text + "\n\nCompose with + and *, a number * and ** of a whole number; each takes active_dimensions=[...]."
 
 
-def selection(dataset: Dataset, columns: str | None, rows: str | None) -> DatasetReference:
-    """Columns by name or index, such as `a,b` or `0,3`; rows such as `0:100`, `0:100:2` or `4,7,9`.
-
-    Raises:
-        InvalidRequest: rows cannot be read.
-    """
-    names = dataset.columns or ()
-    chosen = columns.split(",") if columns else None
-    return dataset.select(
-        columns=chosen and [int(one) if one not in names and one.isdigit() else one for one in chosen],
-        rows=_rows(rows) if rows else None,
-    )
-
-
-def _rows(text: str) -> Rows | list[int]:
-    try:
-        if ":" not in text:
-            return [int(row) for row in text.split(",")]
-        start, stop, step = (*text.split(":"), "")[:3]
-        return Rows(start=int(start or 0), stop=int(stop) if stop else None, step=int(step or 1))
-    except ValueError:
-        raise InvalidRequest(f"expected rows such as 0:100, 0:100:2 or 4,7,9, got {text}") from None
-
-
-def _check_outputs(arguments: Namespace) -> None:
+def _check_outputs(arguments: Namespace, kind: str) -> None:
     """Find out before the job runs what would fail after it.
 
     Raises:
-        InvalidRequest: a folder does not exist, or the name does not say npy.
+        InvalidRequest: a folder does not exist, the name does not say npy, or there is nothing to draw.
         PlotsNotInstalled: matplotlib is missing.
     """
     for path in (arguments.output, arguments.plot):
@@ -175,14 +145,16 @@ def _check_outputs(arguments: Namespace) -> None:
     if arguments.output and arguments.output.suffix != ".npy":
         raise InvalidRequest(f"expected a file named .npy, got {arguments.output}")
     if arguments.plot:
+        check_drawn(kind)
         require()
 
 
-def _collected(job: JobHandle, output: Path | None) -> np.ndarray[tuple[int, ...], np.dtype[np.floating]]:
-    """The result: in the file when there is one, which may be larger than memory."""
+def _collected(job: JobHandle, output: Path | None) -> Any:
+    """The result, its numbers in the file when there is one: they may be larger than memory."""
     if output is None:
         return with_hint(job, job.result)
-    return np.load(with_hint(job, lambda: job.save(output)), mmap_mode="r")
+    array = np.load(with_hint(job, lambda: job.save(output)), mmap_mode="r")
+    return answer_of(job.record.kind, succeeded(job.record), array)
 
 
 def with_hint(job: JobHandle, action: Callable[[], T]) -> T:

@@ -13,8 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, overload
 
-import numpy as np
-
 from mercer.events import AWAY, Event, EventStream
 from mercer.jobs import Job, State
 from mercer.progress import Progress, watching
@@ -83,8 +81,8 @@ class JobHandle(_Handle[SyncTransport]):
         with watching(progress, self.id) as watch, _goes_on(self.id):
             return self._transport.run(wait(self._tracked, timeout_s, watch))
 
-    def result(self, timeout_s: float | None = None, *, progress: Progress = None) -> np.ndarray[Any, Any]:
-        """Its result, once it has finished; the second call gives the same array without asking again.
+    def result(self, timeout_s: float | None = None, *, progress: Progress = None) -> Any:
+        """Its result, once it has finished: an array, unless its kind has more to tell; the second call asks nobody.
 
         Args:
             timeout_s: For how long to wait; without end when None.
@@ -94,8 +92,6 @@ class JobHandle(_Handle[SyncTransport]):
             JobFailed: or JobCancelled, JobExpired, JobDead: it ended without a result, and why.
             WaitTimeout: it had not finished after `timeout_s` seconds; it goes on.
         """
-        if self._tracked.array is not None:
-            return self._tracked.array
         with watching(progress, self.id) as watch, _goes_on(self.id):
             return self._transport.run(result(self._tracked, timeout_s, watch))
 
@@ -145,10 +141,8 @@ class AsyncJobHandle(_Handle[AsyncTransport]):
         with watching(progress, self.id) as watch:
             return await self._transport.run(wait(self._tracked, timeout_s, watch))
 
-    async def result(self, timeout_s: float | None = None, *, progress: Progress = None) -> np.ndarray[Any, Any]:
+    async def result(self, timeout_s: float | None = None, *, progress: Progress = None) -> Any:
         """See JobHandle.result."""
-        if self._tracked.array is not None:
-            return self._tracked.array
         with watching(progress, self.id) as watch:
             return await self._transport.run(result(self._tracked, timeout_s, watch))
 

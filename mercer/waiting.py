@@ -16,6 +16,7 @@ from mercer.downloads import NPY_SEQUENCE, IntoArray, IntoFile, Watch, arrays_in
 from mercer.errors import JobCancelled, JobDead, JobExpired, JobFailed, MercerError, WaitTimeout, from_problem
 from mercer.jobs import Job, Result, State
 from mercer.retries import RESTART_PATIENCE_S, exchange
+from mercer.specs import KINDS
 from mercer.steps import Flow, Request, Together
 from mercer.submitting import JSON_HEADERS, MAX_JOBS, JobList
 from mercer.uploads import NPY
@@ -53,6 +54,11 @@ class Tracked:
         return self.record.id
 
     @property
+    def kind(self) -> str:
+        """Of its spec."""
+        return self.record.kind
+
+    @property
     def answer(self) -> Result | None:
         """What the service tells of its result."""
         return self.record.result
@@ -64,6 +70,7 @@ class Fetched:
     def __init__(self, line: BatchLine) -> None:
         self.line = line
         self.id = line.job_id
+        self.kind = line.kind
         self.answer = line.result
         self.array: np.ndarray[Any, Any] | None = None
 
@@ -96,18 +103,24 @@ def wait(job: Tracked, timeout_s: float | None, watch: Watch | None = None) -> F
     return job.record
 
 
-def result(job: Tracked, timeout_s: float | None, watch: Watch | None = None) -> Flow[np.ndarray[Any, Any]]:
-    """The job's result, when it has finished.
+def result(job: Tracked, timeout_s: float | None, watch: Watch | None = None) -> Flow[Any]:
+    """What the job's kind answers, when it has finished.
 
     Raises:
         JobFailed: or one of its kinds, with the reason.
         WaitTimeout: the job had not finished after `timeout_s` seconds; it goes on.
     """
-    answer = succeeded((yield from wait(job, timeout_s, watch)))
-    job.array = inline(answer)
+    if job.array is None:
+        job.array = inline(succeeded((yield from wait(job, timeout_s, watch))))
     if job.array is None:
         job.array = yield from fetch_array(job.id, watch)
-    return job.array
+    return answer_of(job.kind, job.answer, job.array)
+
+
+def answer_of(kind: str | None, result: Result | None, array: np.ndarray[Any, Any]) -> Any:
+    """What a kind of job makes of its array; the array itself where only a newer client knows the kind."""
+    spec = KINDS.get(kind or "")
+    return array if spec is None else spec.answer(array, result.facts if result else {})
 
 
 def fetch_array(job_id: str, watch: Watch | None = None) -> Flow[np.ndarray[Any, Any]]:

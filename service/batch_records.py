@@ -46,6 +46,7 @@ def line_json(entry: Entry, record: Record | None) -> bytes:
     line = {
         "custom_id": entry.custom_id,
         "job_id": entry.job_id,
+        "kind": record.kind if record else None,
         "state": entry.state,
         "result": public_result(record) if record else None,
         "error": pydantic_core.from_json(record.error) if record and record.error else None,

@@ -25,7 +25,9 @@ class Cost(NamedTuple):
 class Spec(BaseModel):
     """A job, complete: kind, parameters and arrays. The same spec gives the same answer on any worker."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     kind: str
     examples: ClassVar[tuple[dict[str, Any], ...]]

@@ -25,7 +25,9 @@ FLOPS_PER_ENTRY = 10
 
 
 class Gram(Spec):
-    """K[i, j] = k(x_i, y_j), shape (n, m); y = x when y is absent, and K is then exactly symmetric.
+    """Gram matrix K[i, j] = k(x_i, y_j), shape (n, m).
+
+    y = x when y is absent, and K is then exactly symmetric.
 
     normalise: K[i, j] / sqrt(k(x_i, x_i) k(y_j, y_j)).
     centre:    H K H with H = I - 1 1^T / n, the Gram matrix of centred features; after normalise; only without y.
@@ -36,15 +38,19 @@ class Gram(Spec):
 
     kind: Literal["gram"] = "gram"
     kernel: Kernel
+    """Such as 0.7 * matern(nu=2.5) + white(0.01)."""
     x: PointsField
     """Points, shape (n, d)."""
     y: PointsField | None = None
-    """Points, shape (m, d)."""
+    """Other points, shape (m, d), for K(x, y)."""
     dtype: DType = "float64"
     """Of the arithmetic and of the result."""
     centre: bool = False
+    """Centre the features: H K H."""
     normalise: bool = False
+    """Divide by the square roots of the diagonal."""
     diagonal_only: bool = False
+    """Only k(x_i, x_i), shape (n,)."""
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {"kind": "gram", "kernel": {"family": "gaussian", "lengthscale": 2.0}, "x": [[0.0, 0.0], [3.0, 4.0]]},

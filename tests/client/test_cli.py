@@ -194,7 +194,10 @@ def test_a_batch_is_run_into_a_folder_and_again_goes_on(shell, jobs_file, tmp_pa
     code, out, _ = shell("batch", "run", jobs_file, "-o", folder)
     assert (code, "3 in" in out) == (0, True)
     names = {"a.npy", "%2E.%2Fb%2Fc.npy", "d.npy"}
-    assert {path.name for path in folder.iterdir()} == names | {"batch.json", "errors.jsonl"}
+    assert {path.name for path in folder.iterdir()} == names | {"batch.json", "errors.jsonl", "output.jsonl"}
+    output = [json.loads(line) for line in (folder / "output.jsonl").read_text().splitlines()]
+    assert {line["custom_id"]: line["result"]["shape"] for line in output}["a"] == [2, 2]
+    assert output[0]["result"]["facts"]["positive_definite"]
     np.testing.assert_array_equal(np.load(folder / "a.npy"), [[1.0, 2.0], [2.0, 4.0]])
     (folder / "a.npy").unlink()
     again = shell("batch", "run", jobs_file, "-o", folder)
