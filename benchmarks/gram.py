@@ -41,14 +41,18 @@ class Case:
     name: str
     d: int
     kernel: k.KernelFunction
-    peer: Callable[[Floats, Floats], Floats]
+    peer: Callable[[Floats, Floats | None], Floats]
+    own: bool = False
+    """Whether it is K(x, x), the Gram matrix of one set of points, of which half is computed."""
+
+
+def _gaussian(d: int, *, own: bool) -> Case:
+    name = f"gaussian d={d}" + ", K(x, x)" * own
+    return Case(name, d, k.Gaussian(gamma=1 / d), lambda x, y: rbf_kernel(x, y, gamma=1 / d), own)
 
 
 CASES = (
-    *(
-        Case(f"gaussian d={d}", d, k.Gaussian(gamma=1 / d), lambda x, y, d=d: rbf_kernel(x, y, gamma=1 / d))
-        for d in (3, 16, 64, 784)
-    ),
+    *(_gaussian(d, own=own) for d in (3, 16, 64, 784) for own in (False, True)),
     Case("laplacian_l1 d=16", 16, k.LaplacianL1(gamma=1 / 16), lambda x, y: laplacian_kernel(x, y, gamma=1 / 16)),
     Case("matern 5/2 d=16", 16, k.Matern(nu=2.5, lengthscale=4.0), lambda x, y: Matern(4.0, nu=2.5)(x, y)),
     Case("matern 3.7 d=16", 16, k.Matern(nu=3.7, lengthscale=4.0), lambda x, y: Matern(4.0, nu=3.7)(x, y)),
@@ -102,9 +106,10 @@ def main() -> None:
 def build(case: Case, dtype: str, limits: dict[str, float], device: Device, rounds: int) -> dict[str, Any]:
     """One matrix of 4,000 x 4,000."""
     random = np.random.default_rng(1)
-    x, y = (random.normal(size=(N_POINTS, case.d)).astype(dtype) for _ in range(2))
+    x, other = (random.normal(size=(N_POINTS, case.d)).astype(dtype) for _ in range(2))
+    y = None if case.own else other
     spec = Gram(kernel=case.kernel, x=x, y=y, dtype=dtype)
-    arrays = {"x": x, "y": y}
+    arrays = {"x": x} if y is None else {"x": x, "y": y}
 
     def blocks() -> None:
         for _ in gram.run([Task(spec, arrays)], device)[0].blocks:
@@ -117,7 +122,7 @@ def build(case: Case, dtype: str, limits: dict[str, float], device: Device, roun
         return case.peer(x, y)
 
     ours, kept, theirs = in_turn([blocks, array, peer], rounds)
-    exact = gram.reference(spec, {"x": x[:N_CHECKED], "y": y})
+    exact = gram.reference(spec, {"x": x[:N_CHECKED], "y": x if y is None else y})
     entries = N_POINTS**2
     floor_s = (
         2 * case.d * entries / limits["GEMM flop/s"]
