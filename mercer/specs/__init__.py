@@ -6,12 +6,13 @@ from pydantic import Field, TypeAdapter
 
 from mercer.specs.base import Cost, Spec
 from mercer.specs.gram import Gram
+from mercer.specs.sliced_wasserstein_flow import SlicedWassersteinFlow
 
-JobSpec = Annotated[Gram, Field(discriminator="kind")]
+JobSpec = Annotated[Gram | SlicedWassersteinFlow, Field(discriminator="kind")]
 
 _members = get_args(JobSpec)[0]
 KINDS: dict[str, type[Spec]] = {spec.model_fields["kind"].default: spec for spec in (get_args(_members) or (_members,))}
 SPEC: TypeAdapter[Spec] = TypeAdapter(JobSpec)
 """Parses any spec: `SPEC.validate_json(body)`."""
 
-__all__ = ["KINDS", "SPEC", "Cost", "Gram", "JobSpec", "Spec"]
+__all__ = ["KINDS", "SPEC", "Cost", "Gram", "JobSpec", "SlicedWassersteinFlow", "Spec"]
