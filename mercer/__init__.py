@@ -17,7 +17,7 @@ from mercer.events import Event
 from mercer.handles import AsyncJobHandle, Completed, JobHandle, as_completed
 from mercer.jobs import Dataset, Job, Priority, State
 from mercer.points import DatasetReference, Rows
-from mercer.specs import Gram, Spec
+from mercer.specs import Gram, SlicedWassersteinFlow, Spec
 from mercer.webhooks import Delivery, Webhook, WebhookEvent
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "JobHandle",
     "MercerError",
     "Rows",
+    "SlicedWassersteinFlow",
     "Spec",
     "Priority",
     "State",

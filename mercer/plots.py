@@ -164,7 +164,7 @@ def running(values: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], ...]:
 
 
 def student_t(dof: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The 0.975 quantile of Student's t, to 0.2 %: from 3 degrees of freedom on Abramowitz and Stegun (1964), 26.7.5."""
+    """The 0.975 quantile of Student's t, to 0.2 %: from 3 degrees on Abramowitz and Stegun (1964), 26.7.5."""
     z = 1.959963984540054
     terms = (
         (z**3 + z) / 4,

@@ -36,7 +36,7 @@ def _all(values: Iterable[tuple[float, Floats]]) -> tuple[Floats, Floats]:
 
 
 def _slope(w: Floats, dw: Floats, c: Floats, dc: Floats, *, centred: bool) -> tuple[float, Floats]:
-    """The coefficient sum (w_l - mean w) c_l / sum c_l^2 and its gradient; for an intercept with the c_l centred below."""
+    """The coefficient sum (w_l - mean w) c_l / sum c_l^2 and its gradient; with an intercept, of centred c_l below."""
     below, d_below = (c - c.mean(), dc - dc.mean(axis=0)) if centred else (c, dc)
     top, bottom = (w - w.mean()) @ c, below @ below
     d_top = np.tensordot(w - w.mean(), dc, 1) + np.tensordot(c, dw - dw.mean(axis=0), 1)

@@ -15,10 +15,10 @@ from gpu.sliced.assignment import squared_w2
 from gpu.sliced.descent import Descent, Estimator, descent
 from gpu.sliced.directions import Directions, Layout, Sampling, of_layout, stream, turned
 from gpu.sliced.gradients import Target, target
+from gpu.sliced.inputs import measures
 from gpu.sliced.measures import Measure
 from gpu.task import Answer, Task
 from mercer.errors import FieldError, InvalidSpec
-from mercer.specs.measures import weights_of
 from mercer.specs.sliced_wasserstein_flow import SlicedWassersteinFlow
 
 PLAIN = Estimator()
@@ -49,7 +49,7 @@ class Snapshot(NamedTuple):
 
 def _answer(task: Task, device: Device) -> Answer:
     spec = cast(SlicedWassersteinFlow, task.spec)
-    x, y = (_measure(spec, task.arrays, name) for name in ("x", "y"))
+    x, y = measures(task)
     kept, plain_steps = _flow(task, x, target(y, np.dtype(spec.dtype)), device)
     exact = [squared_w2(snapshot.points, y.points) for snapshot in kept] if spec.exact_w2 else None
     facts = {
@@ -63,11 +63,6 @@ def _answer(task: Task, device: Device) -> Answer:
     }
     points = np.stack([snapshot.points for snapshot in kept]).astype(spec.dtype)
     return Answer(points.shape, points.dtype, (points,), facts)
-
-
-def _measure(spec: SlicedWassersteinFlow, arrays: Mapping[str, Floats], name: str) -> Measure:
-    points = np.ascontiguousarray(arrays[name], np.float64)
-    return Measure(points, weights_of(arrays, f"{name}_weights", normalize=spec.normalize))
 
 
 def snapshot_steps(spec: SlicedWassersteinFlow) -> list[int]:
@@ -138,7 +133,7 @@ def _factor(spec: SlicedWassersteinFlow, now: Descent, d: int) -> float:
 
 def reference(spec: SlicedWassersteinFlow, arrays: Mapping[str, Floats]) -> Floats:
     """The points after each snapshot's steps, (S, n, d), by derivatives of every slice and control written out."""
-    x, y = (_measure(spec, arrays, name) for name in ("x", "y"))
+    x, y = measures(Task(spec, arrays))
     points, a, kept = x.points, formulas.masses(x), []
     for step in range(1, spec.n_steps + 1):
         drawn = directions_of(spec, x.d, step - 1)

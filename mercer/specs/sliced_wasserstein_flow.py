@@ -17,12 +17,18 @@ from mercer.errors import FieldError
 from mercer.points import ArrayReference, PointsField
 from mercer.specs.base import Cost, Spec
 from mercer.specs.measures import WeightsField, misfits, refuse, same_dimension
-from mercer.specs.sliced import SMALL_PROJECTIONS, Projections, Seed
+from mercer.specs.sliced import (
+    Projections,
+    Seed,
+    arrays_of,
+    bytes_in,
+    projected,
+    size_class,
+    slicing_bytes,
+    slicing_flops,
+    tupled,
+)
 
-WORKING_BYTES = 64 * 2**20
-"""For the projections that are sorted together."""
-FLOPS_PER_PROJECTION = 200
-"""Of sorting and merging one, beside the projecting."""
 MAX_ASSIGNED = 4_096
 """Points on each side up to which W_2 is computed exactly: 40 s of one core."""
 ONLY_FOR = {"spiral": 3, "lebedev": 3, "equispaced": 2}
@@ -43,12 +49,12 @@ class FlowSnapshots:
     """How many steps were made before each snapshot."""
     estimates: tuple[float, ...]
     """Of SW_2^2 to the target at each snapshot; below 0 where a control overshoots."""
-    exact_w2_squared: tuple[float, ...] | None
-    """W_2^2 to the target, where it was asked for."""
     method: str
     n_projections: int
     """Directions of each step."""
     step_size: float
+    exact_w2_squared: tuple[float, ...] | None
+    """W_2^2 to the target, where it was asked for."""
     plain_steps: int
     """Steps of the rooted loss that took the plain estimate, because the controlled one was not above 0."""
 
@@ -150,19 +156,11 @@ class SlicedWassersteinFlow(Spec):
     @classmethod
     def answer(cls, array: np.ndarray[Any, Any], facts: Mapping[str, Any]) -> FlowSnapshots:
         """The snapshots with their steps and distances."""
-        exact = facts["exact_w2_squared"]
-        return FlowSnapshots(
-            array,
-            tuple(facts["steps"]),
-            tuple(facts["estimates"]),
-            None if exact is None else tuple(exact),
-            *(facts[name] for name in ("method", "n_projections", "step_size", "plain_steps")),
-        )
+        return FlowSnapshots(array, **tupled(facts))
 
     def arrays(self) -> dict[str, ArrayReference]:
         """Both clouds, and their weights where they have them."""
-        given = {"x": self.x, "y": self.y, "x_weights": self.x_weights, "y_weights": self.y_weights}
-        return {name: array for name, array in given.items() if array is not None}
+        return arrays_of(self)
 
     def needs_minima(self) -> bool:
         """Weights are not negative."""
@@ -188,22 +186,18 @@ class SlicedWassersteinFlow(Spec):
 
     def batch_key(self, infos: Mapping[str, ArrayInfo]) -> str:
         """Kind, dtype, and whether it is small."""
-        size = "small" if self._projected(infos) <= SMALL_PROJECTIONS else "large"
-        return f"{self.kind}:{self.dtype}:{size}"
+        return f"{self.kind}:{self.dtype}:{size_class(infos, self._directions(infos))}"
 
     def cost(self, infos: Mapping[str, ArrayInfo]) -> Cost:
-        """(4d + 200) (n + m) L flops a step; n^3 for each exact distance."""
-        (n, d), m = infos["x"].shape, infos["y"].shape[0]
-        itemsize = 4 if self.dtype == "float32" else 8
-        exact = n if self.exact_w2 else 0
-        flops = self._projected(infos) * (4 * d + FLOPS_PER_PROJECTION) + self.snapshots * exact**3
-        bytes_in = sum(info.shape[0] * info.shape[1] * 8 for info in infos.values())
-        bytes_out = self.snapshots * n * d * itemsize
-        peak = bytes_out + WORKING_BYTES + 8 * (8 * d * (n + m) + exact**2)
-        return Cost(flops, bytes_in, bytes_out, peak)
-
-    def _projected(self, infos: Mapping[str, ArrayInfo]) -> int:
-        """Points times directions times steps; a method may take a frame of d directions."""
+        """The slices of every step, each projected back; n^3 flops for each exact distance."""
         n, d = infos["x"].shape
-        directions = max(self.n_projections, d) if self.method == "orthogonal" else self.n_projections
-        return (n + infos["y"].shape[0]) * directions * (self.n_steps + self.snapshots)
+        directions, exact = self._directions(infos), n if self.exact_w2 else 0
+        flops = slicing_flops(infos, directions, d) + projected(infos, directions) * 2 * d + self.snapshots * exact**3
+        bytes_out = self.snapshots * n * d * (4 if self.dtype == "float32" else 8)
+        held = slicing_bytes(infos, self.n_projections, d) + 8 * (self.snapshots * n * d + exact**2)
+        return Cost(flops, bytes_in(infos), bytes_out, held)
+
+    def _directions(self, infos: Mapping[str, ArrayInfo]) -> int:
+        """Of all steps; a method may take a frame of d in each."""
+        each = max(self.n_projections, infos["x"].shape[1]) if self.method == "orthogonal" else self.n_projections
+        return each * (self.n_steps + 1)
