@@ -189,3 +189,26 @@ def block_means(matrix: np.ndarray[Any, Any], limit: int = MAX_PIXELS) -> np.nda
         for start in range(0, n, rows)
     ]
     return np.array(means)
+
+
+def histogram(
+    values: np.ndarray[Any, Any], path: str | os.PathLike[str], *, mark: float, label: str, title: str = ""
+) -> Path:
+    """Save a histogram of values, shape (n,), with one more marked by a line; the suffix says the format.
+
+    Raises:
+        PlotsNotInstalled: matplotlib is missing.
+    """
+    require()
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = figure.subplots()
+    # Not "auto": with many equal values it asks for more bins than memory holds.
+    axes.hist(values, bins=min(50, max(10, math.isqrt(len(values)))), color="0.7")
+    axes.axvline(mark, color="C3", label=f"{label} = {mark:.4g}")
+    axes.legend()
+    axes.set_ylabel("permutations")
+    axes.set_title(title, fontsize=9, wrap=True)
+    figure.savefig(path, dpi=150)
+    return Path(path)
