@@ -24,9 +24,9 @@ class Submission(NamedTuple):
     kind: str
     batch_key: str
     spec: bytes
-    """Canonical JSON; only a worker reads it."""
+    """JSON; only a worker reads it."""
     fingerprint: str
-    """SHA-256 of the canonical request, in hex: what an idempotency key stands for."""
+    """What an idempotency key stands for: equal for requests that mean the same. Without a key it may be empty."""
     flops: int
     bytes: int
     """With `flops`, what a batch is bounded by."""
@@ -97,7 +97,7 @@ class Depth:
         return sum(self.waiting.values())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Admitted:
     """A job that is in the queue."""
 

@@ -5,17 +5,19 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import importlib
 import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from pydantic_core import to_json
 
 from gpu.device import Device
-from gpu.ops import gram
 from gpu.task import Task
 from mercer import kernels as k
 from mercer.arrays import DType
+from mercer.specs import KINDS, SPEC, Spec
 from mercer.specs.gram import Gram
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
@@ -56,11 +58,21 @@ def preload(device: str) -> None:
 
 
 def load(device: Device) -> None:
-    """Compile or load everything that a job may need, by running jobs of every kind; on CUDA also each family."""
+    """Compile or load everything that a job may need, by running every kind's examples; on CUDA also each family."""
     for spec in _specs(device):
-        for answer in gram.run([Task(spec, {"x": np.asarray(spec.x)})], device):
-            for _ in answer.blocks:
-                pass
+        _run(spec, device)
+    for kind in KINDS.values():
+        for example in kind.examples:
+            _run(SPEC.validate_json(to_json(example)), device)
+
+
+def _run(spec: Spec, device: Device) -> None:
+    """And read the answer."""
+    operation = importlib.import_module(f"gpu.ops.{spec.kind}")
+    arrays = {name: np.asarray(array) for name, array in spec.arrays().items()}
+    for answer in operation.run([Task(spec, arrays)], device):
+        for _ in answer.blocks:
+            pass
 
 
 def _keep_freed_memory() -> None:

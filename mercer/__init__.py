@@ -17,7 +17,13 @@ from mercer.events import Event
 from mercer.handles import AsyncJobHandle, Completed, JobHandle, as_completed
 from mercer.jobs import Dataset, Job, Priority, State
 from mercer.points import DatasetReference, Rows
-from mercer.specs import Gram, Spec
+from mercer.specs import (
+    EnergyBasedSlicedWasserstein,
+    Gram,
+    SlicedWassersteinFlow,
+    SlicedWassersteinTest,
+    Spec,
+)
 from mercer.webhooks import Delivery, Webhook, WebhookEvent
 
 __all__ = [
@@ -32,14 +38,17 @@ __all__ = [
     "Dataset",
     "DatasetReference",
     "Delivery",
+    "EnergyBasedSlicedWasserstein",
     "Event",
     "Gram",
     "Job",
     "JobHandle",
     "MercerError",
-    "Rows",
-    "Spec",
     "Priority",
+    "Rows",
+    "SlicedWassersteinFlow",
+    "SlicedWassersteinTest",
+    "Spec",
     "State",
     "Webhook",
     "WebhookEvent",

@@ -15,6 +15,7 @@ from broker.faults import UnsuitableRedis
 from broker.service_broker import ServiceBroker
 from mercer.errors import MercerError
 from service.app import create_app
+from service.corked import CorkedProtocol
 from service.draining import Draining
 from service.settings import Settings
 from service.threads import SWITCH_S
@@ -96,7 +97,7 @@ def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=CorkedProtocol,
         ws="none",
         proxy_headers=False,
         log_config=None,  # its lines go where ours go

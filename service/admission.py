@@ -27,6 +27,10 @@ from store.selection import select
 MAX_JOBS = 1_000
 """In one submission: the queue admits them in one script call, which nothing else may interrupt."""
 
+KEPT_BYTES = 1_000
+"""Up to this length a spec is queued as it was sent. A longer one is written anew: numbers that came as lists take
+twice the room, and ten times as long to read."""
+
 _BULK = re.compile(rb'\s*\{\s*"jobs"\s*:')
 
 
@@ -46,6 +50,8 @@ class Parsed(NamedTuple):
 
     specs: list[Spec]
     bulk: bool
+    sent: bytes | None = None
+    """The single spec as it came, if it is short."""
 
 
 def is_bulk(body: bytes) -> bool:
@@ -64,7 +70,7 @@ def parse(body: bytes) -> Parsed:
     bulk = is_bulk(body)
     try:
         if not bulk:
-            return Parsed([parse_one(body)], False)
+            return Parsed([parse_one(body)], False, body if len(body) <= KEPT_BYTES else None)
         if len(body) > LONG_BYTES and not is_sparse(body):
             return Parsed(parse_many(body, MAX_JOBS), True)
         return Parsed(list(Bulk.model_validate_json(body).jobs), True)
@@ -94,7 +100,7 @@ class Admission:
             CostExceeded: more than a job may take.
         """
         if not parsed.bulk:
-            return [self.submission(parsed.specs[0], idempotency_key, options)]
+            return [self.submission(parsed.specs[0], idempotency_key, options, parsed.sent)]
         made = []
         known = lru_cache(maxsize=MAX_JOBS)(self._known)  # many share a data set
         remembering = Admission(known, self._settings, self._tenant)
@@ -106,25 +112,26 @@ class Admission:
                 raise below(f"/jobs/{index}", error) from None
         return made
 
-    def submission(self, spec: Spec, key: str | None, options: Options = PLAIN) -> Submission:
-        """What to queue for one spec.
+    def submission(
+        self, spec: Spec, key: str | None, options: Options = PLAIN, sent: bytes | None = None
+    ) -> Submission:
+        """What to queue for one spec; `sent` is its JSON, if that may be queued as it is.
 
         Raises:
             InvalidSpec: an unknown data set, or parameters that do not fit the arrays.
             CostExceeded: more than a job may take.
         """
-        minimum = spec.needs_minima()
-        infos = {field: self._info(field, reference, minimum) for field, reference in spec.arrays().items()}
+        infos = self._infos(spec)
         spec.check(infos)
         cost = spec.cost(infos)
         self._check_cost(cost)
-        canonical = spec.__pydantic_serializer__.to_json(spec, exclude_none=True)
+        written, fingerprint = _written(spec, sent, keyed=key is not None)
         return Submission(
             id=token_hex(16),
             kind=spec.kind,
             batch_key=spec.batch_key(infos),
-            spec=canonical,
-            fingerprint=hashlib.sha256(canonical).hexdigest(),
+            spec=written,
+            fingerprint=fingerprint,
             flops=cost.flops,
             bytes=cost.bytes_in + cost.peak_bytes,
             idempotency_key=key,
@@ -132,6 +139,10 @@ class Admission:
             cancel_after_ms=options.cancel_after_ms,
             priority=options.priority,
         )
+
+    def _infos(self, spec: Spec) -> dict[str, ArrayInfo]:
+        minimum = spec.needs_minima()
+        return {field: self._info(field, reference, minimum) for field, reference in spec.arrays().items()}
 
     def _info(self, field: str, reference: ArrayReference, minimum: bool) -> ArrayInfo:
         if not isinstance(reference, DatasetReference):
@@ -157,9 +168,21 @@ class Admission:
             )
 
 
+def _written(spec: Spec, sent: bytes | None, *, keyed: bool) -> tuple[bytes, str]:
+    """The spec as it is queued, and its fingerprint, which only a key needs: equal for specs that mean the same."""
+    if sent is not None and not keyed:
+        return sent, ""
+    canonical = spec.__pydantic_serializer__.to_json(spec, exclude_none=True)
+    return canonical, hashlib.sha256(canonical).hexdigest() if keyed else ""
+
+
 def reads_store(specs: list[Spec]) -> bool:
     """Whether admitting them reads data sets' metadata, which is not for the event loop."""
-    return any(isinstance(array, DatasetReference) for spec in specs for array in spec.arrays().values())
+    for spec in specs:
+        for array in spec.arrays().values():
+            if isinstance(array, DatasetReference):
+                return True
+    return False
 
 
 def below(prefix: str, error: MercerError) -> MercerError:

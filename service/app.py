@@ -10,7 +10,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from broker.service_broker import ServiceBroker
 from service import batches as batch_routes
@@ -19,6 +19,7 @@ from service import keys as key_routes
 from service import webhooks as webhook_routes
 from service.admission import Admission
 from service.admitting import Admitter
+from service.desk import Desk
 from service.door import Door
 from service.draining import Draining
 from service.egress import AddressGuard, Egress
@@ -65,6 +66,18 @@ ROUTERS = (
 )
 
 
+class Service(FastAPI):
+    """FastAPI with nothing of its own or Starlette's in the way to what serves requests."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http" or self.middleware_stack is None:
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
+
+
 def create_app(
     settings: Settings,
     broker: ServiceBroker,
@@ -104,6 +117,7 @@ def create_app(
         quota=Quota(lambda tenant: datasets.of(tenant).used_bytes(), settings.max_tenant_bytes),
         registrations=registrations,
         admission_of=lru_cache(TENANTS_KEPT)(lambda tenant: Admission(datasets.of(tenant).known, settings, tenant)),
+        desk=Desk(),
         door=Door(broker, tracing),
         admitter=Admitter(broker, batches),
         sender=Sender(broker.webhooks, registrations, Egress(addresses), metrics.webhooks),
@@ -123,7 +137,7 @@ def create_app(
 
 def bare_app(**options: Any) -> FastAPI:
     """The routes alone: enough to describe them."""
-    app = FastAPI(
+    app = Service(
         title="Mercer",
         version="1",
         description=DESCRIPTION,

@@ -23,7 +23,8 @@ from service.batch_lines import Lines
 from service.batch_records import batch_json, batch_of, line_json
 from service.bodies import large_pieces
 from service.documented import header, problems, reference
-from service.headers import MAX_WAIT_S, Options, idempotency_key, options
+from service.headers import MAX_WAIT_S, Fields, Options, idempotency_key, options
+from service.json_answers import JsonAnswer
 from service.parts import Parts, PartsDep
 from service.principals import Principal, PrincipalDep
 from store.disk import Appender
@@ -90,9 +91,10 @@ Wait = Annotated[
 )
 async def submit(request: Request, parts: PartsDep, principal: PrincipalDep) -> Response:
     """Queue many jobs, a line each, when all of them are valid."""
-    key = idempotency_key(request.headers.get("idempotency-key"))
-    asked = options(request.headers, USUAL_PRIORITY)
-    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    fields = Fields(request.scope)
+    key = idempotency_key(fields.get("idempotency-key"))
+    asked = options(fields, USUAL_PRIORITY)
+    content_type = (fields.get("content-type") or "").split(";")[0].strip().lower()
     if content_type not in MEDIA_TYPES:
         raise UnsupportedFormat(f"expected Content-Type {' or '.join(MEDIA_TYPES)}, got {content_type[:80] or 'none'}")
     async with contextmanager_in_threadpool(parts.batches.scratch()) as received:
@@ -102,7 +104,7 @@ async def submit(request: Request, parts: PartsDep, principal: PrincipalDep) -> 
         batch = earlier or await _accept(parts, tenant, received, fingerprint, key, asked)
     parts.admitter.wake()
     headers = {"location": f"/v1/batches/{batch}"} | ({"idempotent-replayed": "true"} if earlier else {})
-    return _json(batch_json(await known(parts, principal, batch)), 202, headers)
+    return JsonAnswer(batch_json(await known(parts, principal, batch)), 202, headers)
 
 
 async def _receive(parts: Parts, request: Request, received: Appender) -> str:
@@ -159,7 +161,7 @@ async def list_batches(
     """List batches, newest first."""
     records, following = await parts.broker.files.page(cursor, limit, principal.tenant)
     page = Batches(batches=[batch_of(record) for record in records], next=following)
-    return _json(page.model_dump_json(exclude_none=True).encode(), 200)
+    return JsonAnswer(page.model_dump_json(exclude_none=True).encode(), 200)
 
 
 @router.get("/{batch_id}", response_model=Batch, responses=problems(400, 404, 503))
@@ -176,7 +178,7 @@ async def show(
     if wait and record.left:
         await parts.draining.wait(parts.broker.files.wait(batch_id, wait, principal.tenant))
         record = await known(parts, principal, batch_id)
-    return _json(batch_json(record), 200)
+    return JsonAnswer(batch_json(record), 200)
 
 
 @router.post("/{batch_id}/cancel", status_code=202, response_model=Batch, responses=problems(404, 503))
@@ -185,7 +187,7 @@ async def cancel(batch_id: str, parts: PartsDep, principal: PrincipalDep) -> Res
     await parts.broker.files.stop(batch_id, principal.tenant)
     record = await known(parts, principal, batch_id)
     parts.admitter.wake()
-    return _json(batch_json(record), 202)
+    return JsonAnswer(batch_json(record), 202)
 
 
 @router.get("/{batch_id}/output", response_class=StreamingResponse, responses=LINES)
@@ -244,7 +246,3 @@ async def known(parts: Parts, principal: Principal, batch_id: str) -> FileRecord
             f"no batch {batch_id[:64]}: expected the id of a batch whose record has not passed its time to live"
         )
     return record
-
-
-def _json(body: bytes, status: int, headers: dict[str, str] | None = None) -> Response:
-    return Response(body, status, headers, media_type="application/json")

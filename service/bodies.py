@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import TypeVar
@@ -10,11 +9,11 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import Message, Receive
 
 from mercer.errors import InvalidRequest, TooLarge, UnsupportedFormat
 from service.eager import within
 from service.field_errors import problem_of
+from service.headers import Fields
 from service.long_bodies import LONG_BYTES, check_document
 from service.parts import Parts
 
@@ -40,23 +39,10 @@ async def pieces(request: Request, limit: int) -> AsyncIterator[bytes]:
         HTTPException: 408, the client was too slow.
         ClientDisconnect: the client went away.
     """
-    _check_coding(request)
-    declared_bytes(request, limit)
-    settings = request.app.state.parts.settings
-    pace = _Pace(request.receive, settings.body_timeout_s, settings.min_body_rate)
-    received = 0
-    while True:
-        message = await pace.next()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        piece: bytes = message.get("body", b"")
-        received += len(piece)
-        if received > limit:
-            raise TooLarge(f"expected a body of at most {limit} bytes, got more")
-        if piece:
+    reading = _Reading(request, Fields(request.scope), limit)
+    while not reading.ended:
+        if piece := await reading.next():
             yield piece
-        if not message.get("more_body", False):
-            return
 
 
 async def large_pieces(request: Request, limit: int) -> AsyncIterator[bytearray]:
@@ -66,7 +52,7 @@ async def large_pieces(request: Request, limit: int) -> AsyncIterator[bytearray]
         Unavailable: too many others come at the same time.
     """
     parts: Parts = request.app.state.parts
-    async with parts.room.taken(min(STREAM_BYTES, 3 * declared_bytes(request, limit))):
+    async with parts.room.taken(min(STREAM_BYTES, 3 * declared_bytes(Fields(request.scope), limit))):
         piece = bytearray()
         async for chunk in pieces(request, limit):
             piece += chunk
@@ -76,15 +62,15 @@ async def large_pieces(request: Request, limit: int) -> AsyncIterator[bytearray]
         yield piece
 
 
-def declared_bytes(request: Request, limit: int) -> int:
-    """What Content-Length says, and `limit` where it is missing.
+def declared_bytes(fields: Fields, limit: int, unsaid: int | None = None) -> int:
+    """What Content-Length says; where it is missing `unsaid`, or the limit.
 
     Raises:
         InvalidRequest: it is not a number.
         TooLarge: it is over the limit.
     """
-    if (declared := request.headers.get("content-length")) is None:
-        return limit
+    if (declared := fields.get("content-length")) is None:
+        return limit if unsaid is None else unsaid
     if not declared.isdecimal():
         raise InvalidRequest(f"expected a number as Content-Length, got {declared[:40]}")
     if len(declared) > 18 or int(declared) > limit:
@@ -92,39 +78,58 @@ def declared_bytes(request: Request, limit: int) -> int:
     return int(declared)
 
 
-def _check_coding(request: Request) -> None:
-    coding = request.headers.get("content-encoding", "identity").strip().lower()
-    if coding != "identity":
-        raise UnsupportedFormat(f"expected no Content-Encoding, got {coding[:40]}")
+class _Reading:
+    """A body on its way, of at most `limit` bytes, at the pace that the settings ask for.
 
-
-class _Pace:
-    """Seconds that a client has left: waiting for it takes them, and each byte that comes gives some back.
-
-    Only waiting counts, so that a slow disk of ours is not held against the client.
+    The client has some seconds: waiting for it takes them, and each byte that comes gives some back. Only waiting
+    counts, so that a slow disk of ours is not held against the client.
     """
 
-    def __init__(self, receive: Receive, timeout_s: float, bytes_per_s: float) -> None:
-        self._receive = receive
-        self._timeout_s = self._left_s = timeout_s
-        self._s_per_byte = 1 / bytes_per_s
+    def __init__(self, request: Request, fields: Fields, limit: int) -> None:
+        coding = fields.get("content-encoding")
+        if coding is not None and coding.strip().lower() != "identity":
+            raise UnsupportedFormat(f"expected no Content-Encoding, got {coding.strip().lower()[:40]}")
+        self.declared = declared_bytes(fields, limit)
+        self.ended = False
+        self._receive = request.receive
+        self._limit = limit
+        self._received = 0
+        settings = request.app.state.parts.settings
+        self._timeout_s = self._left_s = settings.body_timeout_s
+        self._bytes_per_s = settings.min_body_rate
 
-    async def next(self) -> Message:
-        """What comes next.
+    async def next(self) -> bytes:
+        """The next piece; it may be empty.
 
         Raises:
+            TooLarge: more came than was allowed.
             HTTPException: 408, nothing in time.
+            ClientDisconnect: the client went away.
         """
-        loop = asyncio.get_running_loop()
-        started = loop.time()
         try:
-            message: Message = await within(self._left_s, self._receive())
+            message, waited_s = await within(self._left_s, self._receive())
         except TimeoutError:
-            detail = f"expected at least {1 / self._s_per_byte:g} bytes of the body a second, got fewer"
+            detail = f"expected at least {self._bytes_per_s:g} bytes of the body a second, got fewer"
             raise HTTPException(408, detail, {"connection": "close"}) from None
-        earned_s = len(message.get("body", b"")) * self._s_per_byte
-        self._left_s = min(self._timeout_s, self._left_s - (loop.time() - started) + earned_s)
-        return message
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        piece: bytes = message.get("body", b"")
+        self._received += len(piece)
+        if self._received > self._limit:
+            raise TooLarge(f"expected a body of at most {self._limit} bytes, got more")
+        self.ended = not message.get("more_body", False)
+        self._left_s = min(self._timeout_s, self._left_s - waited_s + len(piece) / self._bytes_per_s)
+        return piece
+
+    async def rest(self) -> bytes:
+        """All that is left of it."""
+        piece = await self.next()
+        if self.ended:  # as mostly
+            return piece
+        pieces = [piece]
+        while not self.ended:
+            pieces.append(await self.next())
+        return b"".join(pieces)
 
 
 class JsonBody:
@@ -143,16 +148,18 @@ class JsonBody:
         self._held: AsyncExitStack | None = None
 
     async def __aenter__(self) -> bytes:
-        request = self._request
-        content_type = request.headers.get("content-type", "application/json").split(";")[0].strip().lower()
-        if content_type != "application/json":
-            raise UnsupportedFormat(f"expected Content-Type: application/json, got {content_type[:80]}")
-        if (size := declared_bytes(request, self._limit)) <= LONG_BYTES:
-            return await self._read()
+        fields = Fields(self._request.scope)
+        content_type = fields.get("content-type")
+        if content_type not in (None, "application/json"):
+            _check_json(content_type)
+        reading = _Reading(self._request, fields, self._limit)
+        if reading.declared <= LONG_BYTES:
+            return await reading.rest()
         self._held = AsyncExitStack()
-        await self._held.enter_async_context(request.app.state.parts.room.taken(JSON_FACTOR * size))
+        room = self._request.app.state.parts.room
+        await self._held.enter_async_context(room.taken(JSON_FACTOR * reading.declared))
         try:
-            return await self._read()
+            return await reading.rest()
         except BaseException:
             await self._held.aclose()
             raise
@@ -161,8 +168,11 @@ class JsonBody:
         if self._held is not None:
             await self._held.aclose()
 
-    async def _read(self) -> bytes:
-        return b"".join([piece async for piece in pieces(self._request, self._limit)])
+
+def _check_json(content_type: str | None) -> None:
+    media_type = (content_type or "").split(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise UnsupportedFormat(f"expected Content-Type: application/json, got {media_type[:80]}")
 
 
 async def read_model(request: Request, model: type[M], limit: int) -> M:

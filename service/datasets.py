@@ -18,6 +18,8 @@ from mercer.jobs import Dataset
 from service.bodies import declared_bytes, large_pieces
 from service.byte_responses import NPY, not_modified, npy_file
 from service.documented import problems
+from service.headers import Fields
+from service.json_answers import JsonAnswer
 from service.parts import Parts, PartsDep
 from service.principals import PrincipalDep
 from service.quota import Incoming
@@ -64,7 +66,7 @@ async def list_datasets(parts: PartsDep, principal: PrincipalDep) -> DatasetList
 async def upload(digest: str, request: Request, parts: PartsDep, principal: PrincipalDep) -> Response:
     """Upload npy, CSV or Parquet under the SHA-256 of its bytes; what is known already moves no bytes."""
     _check(digest)
-    content_type = request.headers.get("content-type", "").split(";")[0].strip().lower()
+    content_type = (Fields(request.scope).get("content-type") or "").split(";")[0].strip().lower()
     if (format := FORMATS.get(content_type)) is None:
         raise UnsupportedFormat(f"expected Content-Type {', '.join(FORMATS)}, got {content_type[:80] or 'none'}")
     datasets = parts.datasets.of(principal.tenant)
@@ -77,7 +79,7 @@ async def upload(digest: str, request: Request, parts: PartsDep, principal: Prin
 async def _admit(parts: Parts, tenant: str, digest: str, format: Format, request: Request) -> Dataset:
     """Receive it within what the tenant may still store."""
     limit = parts.settings.max_upload_bytes
-    declared = declared_bytes(request, limit) if "content-length" in request.headers else 0
+    declared = declared_bytes(Fields(request.scope), limit, 0)
     async with parts.quota.incoming(tenant, declared) as incoming:
         room = limit if incoming is None else min(limit, incoming.room)
         datasets = parts.datasets.of(tenant, room)
@@ -137,4 +139,4 @@ def _check(digest: str) -> None:
 
 
 def _answer(dataset: Dataset, status: int) -> Response:
-    return Response(dataset.model_dump_json(exclude_none=True), status, media_type="application/json")
+    return JsonAnswer(dataset.model_dump_json(exclude_none=True).encode(), status)

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
-async def within(seconds: float, awaitable: Awaitable[T]) -> T:
-    """What it returns; the timer is set only if it has to wait.
+async def within(seconds: float, awaitable: Awaitable[T]) -> tuple[T, float]:
+    """What it returns, and after how many seconds; the timer is set only if it has to wait.
 
     Raises:
         TimeoutError: it took longer.
@@ -19,9 +19,11 @@ async def within(seconds: float, awaitable: Awaitable[T]) -> T:
     try:
         first = next(steps)
     except StopIteration as ended:
-        return ended.value
+        return ended.value, 0.0
+    now_s = asyncio.get_running_loop().time
+    started_s = now_s()
     async with asyncio.timeout(seconds):
-        return await _Rest(steps, first)
+        return await _Rest(steps, first), now_s() - started_s
 
 
 class _Rest:

@@ -15,11 +15,12 @@ from broker.records import Admitted, Record, Submission
 from mercer.errors import FieldError, MercerError, NotRetryable, TooLarge, UnknownJob
 from mercer.jobs import Job, State, Worker
 from mercer.specs import KINDS
-from service.admission import MAX_JOBS, Admission, is_bulk, parse, reads_store
+from service.admission import MAX_JOBS, Admission, Parsed, is_bulk, parse
 from service.bodies import JsonBody, read_model
 from service.documented import body_of, content, header, problems
 from service.field_errors import MAX_ERRORS
-from service.headers import MAX_WAIT_S, Options, Preference, idempotency_key, options, preference
+from service.headers import MAX_WAIT_S, Fields, Options, Preference, idempotency_key, options, preference
+from service.json_answers import JsonAnswer
 from service.long_bodies import LONG_BYTES, MAX_BULK_BYTES, MAX_JSON_BYTES
 from service.parts import Parts, PartsDep
 from service.principals import Principal, PrincipalDep, principal_of
@@ -94,14 +95,15 @@ async def submit(request: Request) -> Response:
     """Queue one job, or up to 1,000 as {"jobs": [...]}, all or none."""
     parts: Parts = request.app.state.parts
     principal = principal_of(request)
-    key = idempotency_key(request.headers.get("idempotency-key"))
-    preferred = preference(request.headers.get("prefer"))
-    asked = options(request.headers)
+    fields = Fields(request.scope)
+    key = idempotency_key(fields.get("idempotency-key"))
+    preferred = preference(fields.get("prefer"))
+    asked = options(fields)
     async with JsonBody(request, MAX_BULK_BYTES) as body:
         bulk = is_bulk(body)
         if not bulk and len(body) > MAX_JSON_BYTES:
             raise TooLarge(f"expected a spec of at most {MAX_JSON_BYTES} bytes, got {len(body)}; upload its arrays")
-        submissions = await _submissions(parts.admission_of(principal.tenant), body, key, asked)
+        submissions = await _submissions(parts, parts.admission_of(principal.tenant), body, key, asked)
     try:
         admitted = await parts.door.admit(submissions)
     except MercerError as error:
@@ -109,18 +111,20 @@ async def submit(request: Request) -> Response:
         raise
     parts.metrics.count([one.kind for one in submissions], sum(one.replayed for one in admitted))
     if bulk:
-        return _json(jobs_json(await _queued(parts, principal, admitted)), 202, _replayed(admitted))
+        return JsonAnswer(jobs_json(await _queued(parts, principal, admitted)), 202, _replayed(admitted))
     return await _submitted(parts, principal, admitted[0], preferred)
 
 
-async def _submissions(admission: Admission, body: bytes, key: str | None, asked: Options) -> list[Submission]:
+async def _submissions(
+    parts: Parts, admission: Admission, body: bytes, key: str | None, asked: Options
+) -> list[Submission]:
     """Parse and check; in a thread when it is long or reads the store."""
     if len(body) > LONG_BYTES:
         return await run_in_threadpool(lambda: admission.submissions(parse(body), key, asked))
-    parsed = parse(body)
-    if reads_store(parsed.specs):
-        return await run_in_threadpool(admission.submissions, parsed, key, asked)
-    return admission.submissions(parsed, key, asked)
+    checked = await parts.desk.check(admission, body, key, asked)
+    if isinstance(checked, Parsed):
+        return await run_in_threadpool(admission.submissions, checked, key, asked)
+    return checked
 
 
 async def _queued(parts: Parts, principal: Principal, admitted: list[Admitted]) -> list[Record]:
@@ -140,7 +144,7 @@ async def _submitted(parts: Parts, principal: Principal, admitted: Admitted, pre
     headers = {"location": f"/v1/jobs/{record.id}"} | _replayed([admitted])
     if preferred.applied:
         headers["preference-applied"] = preferred.applied
-    return _json(job_json(record), 200 if done(record) else 202, headers | _retry_after(record))
+    return JsonAnswer(job_json(record), 200 if done(record) else 202, headers | _retry_after(record))
 
 
 @router.get("/jobs", response_class=Response, responses={200: JOBS, **problems(400, 503)})
@@ -155,7 +159,7 @@ async def list_jobs(
 ) -> Response:
     """List jobs, newest first."""
     records, following = await parts.broker.page(cursor, limit, state, principal.tenant)
-    return _json(jobs_json(records, following=following), 200)
+    return JsonAnswer(jobs_json(records, following=following), 200)
 
 
 @router.get("/jobs/{job_id}", response_model=Job, responses=problems(400, 404, 503))
@@ -172,7 +176,7 @@ async def show(
     if wait and not done(record):
         await parts.draining.wait(parts.broker.wait([job_id], wait, principal.tenant))
         record = await known(parts, principal, job_id)
-    return _json(job_json(record), 200, _retry_after(record))
+    return JsonAnswer(job_json(record), 200, _retry_after(record))
 
 
 @front.post(
@@ -187,7 +191,7 @@ async def wait_for(request: Request) -> Response:
     principal = principal_of(request)
     wanted = await read_model(request, WaitFor, MAX_JSON_BYTES)
     ended = await parts.draining.wait(parts.broker.wait(wanted.ids, wanted.wait_s, principal.tenant)) or set()
-    return _json(jobs_json(await known_all(parts, principal, wanted.ids, ended)), 200)
+    return JsonAnswer(jobs_json(await known_all(parts, principal, wanted.ids, ended)), 200)
 
 
 @router.post(
@@ -200,7 +204,7 @@ async def cancel(job_id: str, parts: PartsDep, principal: PrincipalDep) -> Respo
     record = await parts.broker.cancel(job_id, principal.tenant)
     if record is None:
         raise unknown(job_id)
-    return _json(job_json(record), 200 if done(record) else 202, _retry_after(record))
+    return JsonAnswer(job_json(record), 200 if done(record) else 202, _retry_after(record))
 
 
 @router.post("/jobs/{job_id}/retry", status_code=202, response_model=Job, responses=problems(404, 409, 429, 503))
@@ -212,7 +216,7 @@ async def retry(job_id: str, parts: PartsDep, principal: PrincipalDep) -> Respon
         record = await parts.broker.retry(job_id, principal.tenant)
     if record is None:
         raise NotRetryable(f"expected a job that is {', '.join(sorted(RETRYABLE))}, got one that is {before.state}")
-    return _json(job_json(record), 202, {"location": f"/v1/jobs/{job_id}"} | _retry_after(record))
+    return JsonAnswer(job_json(record), 202, {"location": f"/v1/jobs/{job_id}"} | _retry_after(record))
 
 
 @router.post("/jobs/retry-dead", status_code=202, responses=problems(503))
@@ -260,10 +264,6 @@ async def known_all(
         errors = tuple(FieldError(f"/ids/{place}", unknown(ids[place]).detail) for place in gone[:MAX_ERRORS])
         raise UnknownJob(f"{len(gone)} of the jobs are unknown", errors=errors)
     return found
-
-
-def _json(body: bytes, status: int, headers: dict[str, str] | None = None) -> Response:
-    return Response(body, status, headers, media_type="application/json")
 
 
 def _retry_after(record: Record) -> dict[str, str]:

@@ -15,6 +15,7 @@ from mercer.errors import FieldError, Forbidden, InvalidSpec, UnknownKey
 from mercer.keys import ApiKey, CreatedKey, NewKey
 from service.bodies import read_model
 from service.documented import body_of, content, problems
+from service.json_answers import JsonAnswer
 from service.long_bodies import MAX_JSON_BYTES
 from service.parts import Parts, PartsDep
 from service.principals import Principal, PrincipalDep
@@ -45,7 +46,7 @@ async def create(request: Request, parts: PartsDep, principal: PrincipalDep) -> 
     made = await run_in_threadpool(parts.keys.create, wanted.name, tenant, wanted.scopes, wanted.expires_at)
     log.info("key %s of tenant %s was created with key %s", made.id, tenant, principal.key)
     headers = {"cache-control": "no-store"}
-    return Response(_json(made), 201, headers, media_type="application/json")
+    return JsonAnswer(_json(made), 201, headers)
 
 
 def _check(wanted: NewKey, tenant: str, principal: Principal) -> None:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from broker.service_broker import ServiceBroker
 from service.admission import Admission
 from service.admitting import Admitter
+from service.desk import Desk
 from service.door import Door
 from service.draining import Draining
 from service.keyring import Keyring
@@ -45,6 +46,7 @@ class Parts:
     registrations: Registrations
     admission_of: Callable[[str], Admission]
     """That of a tenant."""
+    desk: Desk
     door: Door
     admitter: Admitter
     sender: Sender

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import pydantic_core
 
 from broker.records import Record
-from mercer.jobs import TERMINAL, Result
+from mercer.jobs import TERMINAL, Result, State
 
 RETRY_AFTER_S = 1
 """When to look again at a job that has not finished; waiting with ?wait=N is better."""
@@ -71,7 +72,24 @@ def public_result(record: Record) -> dict[str, Any] | None:
 
 def job_json(record: Record) -> bytes:
     """The document of one job."""
+    if record.state is State.QUEUED and not record.attempt:
+        return _waiting_json(record)
     return pydantic_core.to_json(job_document(record))
+
+
+def _waiting_json(record: Record) -> bytes:
+    """The same of a job that nobody took yet: made for every job, and mostly of the same few texts."""
+    expires = "" if record.expires_ms is None else f',"expires_at":{_quoted(_time(record.expires_ms))}'
+    return (
+        f'{{"id":"{record.id}","kind":{_quoted(record.kind)},"state":"queued","batch_key":{_quoted(record.batch_key)},'
+        f'"priority":"{record.priority.value}","attempt":0,"queue_position":{record.queue_position},"progress":0.0,'
+        f'"created_at":{_quoted(_time(record.created_ms))}{expires}}}'
+    ).encode()
+
+
+@lru_cache(maxsize=1_000)
+def _quoted(value: str | datetime | None) -> str:
+    return pydantic_core.to_json(value).decode()
 
 
 def jobs_json(records: list[Record], *, following: str | None = None) -> bytes:
@@ -80,5 +98,6 @@ def jobs_json(records: list[Record], *, following: str | None = None) -> bytes:
     return b'{"jobs":[' + b",".join(map(job_json, records)) + end
 
 
+@lru_cache(maxsize=1_000)
 def _time(ms: int | None) -> datetime | None:
     return datetime.fromtimestamp(ms / 1000, UTC) if ms else None

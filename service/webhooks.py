@@ -18,6 +18,7 @@ from mercer.webhooks import TEST_EVENT, Delivery, NewWebhook, Rotation, Webhook,
 from service.bodies import read_model
 from service.documented import body_of, problems
 from service.egress import Refused
+from service.json_answers import JsonAnswer
 from service.parts import Parts, PartsDep
 from service.principals import Principal, PrincipalDep
 from service.sending import tell
@@ -222,5 +223,5 @@ async def _answer(parts: Parts, registration: Registration, status: int, *, secr
 
 
 def _json(model: BaseModel, status: int, headers: dict[str, str] | None = None) -> Response:
-    body = model.model_dump_json(exclude_none=True)
-    return Response(body, status, {"cache-control": "no-store", **(headers or {})}, media_type="application/json")
+    body = model.model_dump_json(exclude_none=True).encode()
+    return JsonAnswer(body, status, {"cache-control": "no-store", **(headers or {})})

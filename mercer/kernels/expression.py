@@ -107,14 +107,6 @@ class KernelFunction(BaseModel):
     __array_ufunc__: ClassVar[None] = None
     """NumPy leaves `array * kernel` to this class, which refuses it, instead of making an array of kernel functions."""
 
-    @model_validator(mode="after")
-    def _bounded(self) -> Self:
-        if (depth := self.depth()) > MAX_DEPTH:
-            raise ValueError(f"expected kernel functions at most {MAX_DEPTH} deep inside each other, got {depth}")
-        if (leaves := sum(1 for _ in self.leaves())) > MAX_LEAVES:
-            raise ValueError(f"expected a kernel of at most {MAX_LEAVES} families, got {leaves}")
-        return self
-
     def parts(self) -> tuple[tuple[str, KernelFunction], ...]:
         """The functions that it is composed of, each with its place in the JSON; none for a family."""
         return ()
@@ -206,7 +198,19 @@ class Family(KernelFunction):
         return d if self.active_dimensions is None else len(self.active_dimensions)
 
 
-class Sum(KernelFunction):
+class Composition(KernelFunction):
+    """A kernel function that is made of others."""
+
+    @model_validator(mode="after")
+    def _bounded(self) -> Self:
+        if (depth := self.depth()) > MAX_DEPTH:
+            raise ValueError(f"expected kernel functions at most {MAX_DEPTH} deep inside each other, got {depth}")
+        if (leaves := sum(1 for _ in self.leaves())) > MAX_LEAVES:
+            raise ValueError(f"expected a kernel of at most {MAX_LEAVES} families, got {leaves}")
+        return self
+
+
+class Sum(Composition):
     """k(x, y) = sum_t k_t(x, y)."""
 
     formula: ClassVar[str] = "k_1(x, y) + k_2(x, y) + ..."
@@ -222,7 +226,7 @@ class Sum(KernelFunction):
         return " + ".join(_operand(term, Sum) for term in self.terms)
 
 
-class Product(KernelFunction):
+class Product(Composition):
     """k(x, y) = prod_t k_t(x, y)."""
 
     formula: ClassVar[str] = "k_1(x, y) * k_2(x, y) * ..."
@@ -238,7 +242,7 @@ class Product(KernelFunction):
         return " * ".join(_operand(factor, Sum, Product, Scale) for factor in self.factors)
 
 
-class Scale(KernelFunction):
+class Scale(Composition):
     """k(x, y) = factor * k_1(x, y), factor > 0."""
 
     formula: ClassVar[str] = "factor * k_1(x, y)"
@@ -255,7 +259,7 @@ class Scale(KernelFunction):
         return f"{_number(self.factor)} * {_operand(self.kernel, Sum, Product, Scale)}"
 
 
-class Power(KernelFunction):
+class Power(Composition):
     """k(x, y) = k_1(x, y)^exponent, exponent a positive integer."""
 
     formula: ClassVar[str] = "k_1(x, y)^exponent"

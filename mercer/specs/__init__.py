@@ -5,13 +5,29 @@ from typing import Annotated, get_args
 from pydantic import Field, TypeAdapter
 
 from mercer.specs.base import Cost, Spec
+from mercer.specs.energy_based_sliced_wasserstein import EnergyBasedSlicedWasserstein
 from mercer.specs.gram import Gram
+from mercer.specs.sliced_wasserstein_flow import SlicedWassersteinFlow
+from mercer.specs.sliced_wasserstein_test import SlicedWassersteinTest
 
-JobSpec = Annotated[Gram, Field(discriminator="kind")]
+JobSpec = Annotated[
+    Gram | EnergyBasedSlicedWasserstein | SlicedWassersteinFlow | SlicedWassersteinTest,
+    Field(discriminator="kind"),
+]
 
 _members = get_args(JobSpec)[0]
 KINDS: dict[str, type[Spec]] = {spec.model_fields["kind"].default: spec for spec in (get_args(_members) or (_members,))}
 SPEC: TypeAdapter[Spec] = TypeAdapter(JobSpec)
 """Parses any spec: `SPEC.validate_json(body)`."""
 
-__all__ = ["KINDS", "SPEC", "Cost", "Gram", "JobSpec", "Spec"]
+__all__ = [
+    "KINDS",
+    "SPEC",
+    "Cost",
+    "EnergyBasedSlicedWasserstein",
+    "Gram",
+    "JobSpec",
+    "SlicedWassersteinFlow",
+    "SlicedWassersteinTest",
+    "Spec",
+]

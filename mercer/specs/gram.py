@@ -133,13 +133,14 @@ class Gram(Spec):
         d = infos["x"].shape[1]
         itemsize = 4 if self.dtype == "float32" else 8
         widths = [max(d, leaf.n_active(d)) for leaf in self.kernel.leaves()]  # a family may read a column many times
-        bytes_in = sum(info.shape[0] * info.shape[1] * itemsize for info in infos.values())
+        width = sum(widths)
+        bytes_in = (n if self.y is None else n + m) * d * itemsize
         bytes_out = n * m * itemsize
         # The arithmetic is in float64 where float32 would lose digits; each family keeps its own copies of the points.
         whole = n * m * 8
         panel = whole if whole <= WHOLE_BYTES else min(whole, TILE_BYTES + m * 8)
-        peak = panel + 2 * sum(widths) * (n + m) * 8
-        return Cost(sum(2 * width + FLOPS_PER_ENTRY for width in widths) * n * m, bytes_in, bytes_out, peak)
+        peak = panel + 2 * width * (n + m) * 8
+        return Cost((2 * width + FLOPS_PER_ENTRY * len(widths)) * n * m, bytes_in, bytes_out, peak)
 
     def _sizes(self, infos: Mapping[str, ArrayInfo]) -> tuple[int, int]:
         n = infos["x"].shape[0]

@@ -86,3 +86,4 @@ def test_the_page_of_sliced_wasserstein_runs_from_top_to_bottom():
     names = {}
     for block in blocks("10-sliced-wasserstein.md", "python"):
         exec(compile(block, "10-sliced-wasserstein.md", "exec"), names)
+    names["client"].close()

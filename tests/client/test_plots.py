@@ -2,8 +2,9 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
-from mercer.plots import PlotsNotInstalled, block_means, heat_map
+from mercer.plots import PlotsNotInstalled, block_means, clouds, convergence, evenly, heat_map, running, student_t
 
 
 def test_a_small_matrix_is_shown_as_it_is():
@@ -30,3 +31,43 @@ def test_without_matplotlib_the_error_says_what_to_install(tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(PlotsNotInstalled, match=r"pip install 'mercer\[plot\]'"):
         heat_map(np.ones((2, 2)), tmp_path / "K.png")
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 5])
+@pytest.mark.parametrize("target", [None, 4])
+def test_clouds_are_shown_in_their_first_coordinates(tmp_path, d, target):
+    pytest.importorskip("matplotlib")
+    snapshots = np.random.default_rng(0).normal(size=(2, 6, d))
+    behind = None if target is None else np.ones((target, d))
+    path = clouds(snapshots, tmp_path / "flow.svg", titles=["step 1", "step 2"], target=behind)
+    assert "<svg" in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("count", "expected"), [(1, [0]), (3, [0, 1, 2]), (5, [0, 1, 2, 3, 4]), (100, [19, 39, 59, 79, 99])]
+)
+def test_of_many_clouds_a_few_are_shown_with_the_last(count, expected):
+    assert evenly(count, 5) == expected
+
+
+@pytest.mark.parametrize("size", [2, 3, 40])
+def test_a_running_mean_has_the_interval_of_its_values(size):
+    values = np.random.default_rng(0).exponential(size=size) + 1e6
+    counts, means, half_widths = running(values)
+    assert counts.tolist() == list(range(min(5, size), size + 1))
+    for count, mean, half_width in zip(counts, means, half_widths, strict=True):
+        seen = values[:count]
+        assert mean == pytest.approx(seen.mean(), rel=1e-14)
+        assert half_width == pytest.approx(t.ppf(0.975, count - 1) * seen.std(ddof=1) / count**0.5, rel=2e-3)
+
+
+def test_the_quantiles_are_those_of_student():
+    dof = np.arange(1, 200)
+    np.testing.assert_allclose(student_t(dof), t.ppf(0.975, dof), rtol=2e-3)
+
+
+@pytest.mark.parametrize("size", [2, 200])
+def test_a_convergence_is_saved(tmp_path, size):
+    pytest.importorskip("matplotlib")
+    path = convergence(np.random.default_rng(0).random(size), tmp_path / "c.png", directions=13, title="lebedev")
+    assert path.read_bytes().startswith(b"\x89PNG")

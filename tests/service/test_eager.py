@@ -30,11 +30,13 @@ async def failing(seconds):
 
 async def test_what_is_there_needs_no_timer(monkeypatch):
     monkeypatch.setattr(asyncio, "timeout", None)
-    assert await within(0, at_once()) == 7
+    assert await within(0, at_once()) == (7, 0.0)
 
 
 async def test_what_comes_in_time_is_returned():
-    assert await within(5, later(0.01)) == 7
+    value, waited_s = await within(5, later(0.01))
+    assert value == 7
+    assert 0.01 <= waited_s < 5
 
 
 @pytest.mark.parametrize("coroutine", [later, lambda _: stubborn()])

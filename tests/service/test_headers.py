@@ -1,7 +1,7 @@
 import pytest
 
 from mercer.errors import InvalidRequest, NotAcceptable
-from service.headers import RangeNotSatisfiable, byte_range, cancel_after, choose, matches, preference
+from service.headers import Fields, RangeNotSatisfiable, byte_range, cancel_after, choose, matches, preference
 
 
 @pytest.mark.parametrize(
@@ -94,3 +94,8 @@ def test_a_deadline_is_a_number_and_its_unit(value, milliseconds):
 def test_a_deadline_out_of_range_or_without_its_unit_is_refused(value):
     with pytest.raises(InvalidRequest, match="1s to 24h, such as 30s"):
         cancel_after(value)
+
+
+def test_of_equal_fields_the_first_counts_and_a_missing_one_is_none():
+    fields = Fields({"headers": [(b"prefer", b"wait=1"), (b"accept", b"caf\xe9"), (b"prefer", b"wait=2")]})
+    assert [fields.get(name) for name in ("prefer", "accept", "range")] == ["wait=1", "caf\xe9", None]

@@ -6,8 +6,10 @@ from functools import partial
 import pytest
 
 import mercer
-from mercer.specs import KINDS
+from mercer.specs import KINDS, Gram
+from service.admission import KEPT_BYTES
 from tests.service.conftest import SPEC, assert_problem
+from workers.loading import parsed
 
 EXAMPLES = [pytest.param(spec, id=f"{name}{i}") for name, kind in KINDS.items() for i, spec in enumerate(kind.examples)]
 
@@ -93,6 +95,21 @@ async def test_a_key_stands_for_one_spec_however_it_is_written(client):
     bodies = (json.dumps(SPEC), json.dumps(dict(reversed(SPEC.items())), indent=2))
     first, second = [await client.post("/v1/jobs", content=body, headers=headers) for body in bodies]
     assert first.json()["id"] == second.json()["id"]
+
+
+@pytest.mark.parametrize("indent", [None, 100])
+async def test_a_worker_reads_a_spec_however_it_was_written(client, worker, indent):
+    await client.post("/v1/jobs", content=json.dumps(SPEC, indent=indent), headers={"content-type": "application/json"})
+    (job,) = worker.claim().jobs
+    assert len(job.spec) <= KEPT_BYTES
+    assert parsed(job.spec).kernel == Gram.model_validate(SPEC).kernel
+
+
+async def test_a_bad_submission_harms_none_of_the_same_moment(client):
+    bodies = [SPEC, SPEC | {"dtype": "int8"}, SPEC | {"x": {"dataset": f"sha256:{'0' * 64}"}}, SPEC, {"jobs": [SPEC]}]
+    answers = await asyncio.gather(*(client.post("/v1/jobs", json=body) for body in bodies))
+    assert [answer.status_code for answer in answers] == [202, 422, 422, 202, 202]
+    assert_problem(answers[1], 422, "invalid-spec", pointer="/dtype")
 
 
 async def test_the_same_key_with_another_spec_is_refused(client):

@@ -1,0 +1,44 @@
+"""Jobs that compare two measures: from their arrays to the costs of their slices."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from gpu.device import Device
+from gpu.leaves import Floats
+from gpu.sliced.measures import Measure
+from gpu.sliced.slices import Slices, costs
+from gpu.task import Task
+from mercer.specs.measures import weights_of
+
+
+def measures(task: Task) -> tuple[Measure, Measure]:
+    """Both, x first, in float64.
+
+    Raises:
+        InvalidSpec: weights of a data set are negative or do not sum to 1.
+    """
+    return _measure(task, "x"), _measure(task, "y")
+
+
+def _measure(task: Task, side: str) -> Measure:
+    spec: Any = task.spec
+    points = np.ascontiguousarray(task.arrays[side], np.float64)
+    return Measure(points, weights_of(task.arrays, f"{side}_weights", normalize=spec.normalize))
+
+
+def all_costs(tasks: Sequence[Task], requests: Sequence[Slices], device: Device) -> list[Floats]:
+    """The costs of one request for each task, computed together; every task hears of the progress.
+
+    Raises:
+        Cancelled: one of the jobs was cancelled.
+    """
+
+    def report(share: float) -> None:
+        for task in tasks:
+            task.report(share)
+
+    return costs(requests, device, report)
