@@ -28,6 +28,9 @@ class Task:
     Raises:
         Cancelled: the job was cancelled.
     """
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """By field name, what is public beside the numbers: the terms of a private data set, or the parameters of a
+    release."""
 
 
 @dataclass(slots=True)

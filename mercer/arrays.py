@@ -50,6 +50,8 @@ class ArrayInfo(NamedTuple):
     dtype: str
     minimum: float | None = None
     """The smallest number in it, when known."""
+    about: Any = None
+    """What else is public: the terms of a private data set, or the parameters of a release."""
 
 
 def _invalid(detail: str) -> InvalidArray:

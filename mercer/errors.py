@@ -14,11 +14,13 @@ MercerError
         UnknownJob
         UnknownDataset
         UnknownBatch
+        UnknownRelease
         UnknownKey
         UnknownWebhook
     NotFinished                 409  the result was asked for too early
     NoResult                    409  the job ended without a result
     NotRetryable                409  the job has not failed
+    Protected                   409  the data set is private
     WebhookDisabled             409  it takes no events until it is enabled
     NotAcceptable               406  the result has no such representation
     TooLarge                    413
@@ -195,6 +197,13 @@ class UnknownBatch(NotFound):
     title = "No such batch"
 
 
+class UnknownRelease(NotFound):
+    """No private release has this id."""
+
+    code = "unknown-release"
+    title = "No such release"
+
+
 class UnknownKey(NotFound):
     """No API key has this id, or it was revoked."""
 
@@ -231,6 +240,14 @@ class NotRetryable(MercerError):
     code = "not-retryable"
     status = 409
     title = "The job cannot be tried again"
+
+
+class Protected(MercerError):
+    """The data set is private: nothing but private releases may read it."""
+
+    code = "protected"
+    status = 409
+    title = "The data set is private"
 
 
 class WebhookDisabled(MercerError):

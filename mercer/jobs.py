@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -57,7 +57,8 @@ class Result(_Wire):
     """What a succeeded job gave."""
 
     shape: tuple[int, ...]
-    dtype: DType
+    dtype: DType | Literal["int64"]
+    """int64: the exact numbers of a private release."""
     size_bytes: int
     """Of the npy file."""
     facts: dict[str, Any] = {}

@@ -56,6 +56,22 @@ class DatasetReference(BaseModel):
     ] = None
 
 
+class PrivateReference(BaseModel):
+    """A data set that is protected: only private releases may read it, and all of it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    private: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+
+
+class ReleaseReference(BaseModel):
+    """A private release, by the id of the job that made it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    release: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
 class Points:
     """Annotation of a field that holds points, shape (n, d): inline, an uploaded data set, or a NumPy array.
 
@@ -278,4 +294,6 @@ def _to_json(value: np.ndarray[Any, Any] | DatasetReference) -> Any:
 
 ColumnField = Annotated[np.ndarray[Any, Any] | DatasetReference, Column()]
 PointsField = Annotated[np.ndarray[Any, Any] | DatasetReference, Points()]
-ArrayReference = np.ndarray[Any, Any] | DatasetReference
+PrivateField = Annotated[PrivateReference, BeforeValidator(_reference_of)]
+ReleaseField = Annotated[ReleaseReference, BeforeValidator(_reference_of)]
+ArrayReference = np.ndarray[Any, Any] | DatasetReference | PrivateReference | ReleaseReference

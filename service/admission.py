@@ -9,13 +9,14 @@ from functools import lru_cache
 from secrets import token_hex
 from typing import Annotated, NamedTuple
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from broker.records import Submission
 from mercer.arrays import ArrayInfo, info_of
-from mercer.errors import CostExceeded, FieldError, InvalidSpec, MercerError, UnknownDataset
+from mercer.errors import CostExceeded, FieldError, InvalidSpec, MercerError, UnknownDataset, UnknownRelease
 from mercer.jobs import Dataset
-from mercer.points import ArrayReference, DatasetReference
+from mercer.points import ArrayReference, DatasetReference, PrivateReference, ReleaseReference
 from mercer.specs import Cost, JobSpec, Spec
 from mercer.tenants import DEFAULT_TENANT
 from service.field_errors import problem_of
@@ -83,12 +84,20 @@ class Admission:
 
     Args:
         known: What is known of a data set that the tenant uploaded, such as Datasets.known.
+        public: What may be told of a private data set or a release of the tenant.
         settings: The limits.
         tenant: Whose jobs they will be.
     """
 
-    def __init__(self, known: Callable[[str], Dataset], settings: Settings, tenant: str = DEFAULT_TENANT) -> None:
+    def __init__(
+        self,
+        known: Callable[[str], Dataset],
+        public: Callable[[PrivateReference | ReleaseReference], ArrayInfo],
+        settings: Settings,
+        tenant: str = DEFAULT_TENANT,
+    ) -> None:
         self._known = known
+        self._public = public
         self._settings = settings
         self._tenant = tenant
 
@@ -103,7 +112,7 @@ class Admission:
             return [self.submission(parsed.specs[0], idempotency_key, options, parsed.sent)]
         made = []
         known = lru_cache(maxsize=MAX_JOBS)(self._known)  # many share a data set
-        remembering = Admission(known, self._settings, self._tenant)
+        remembering = Admission(known, self._public, self._settings, self._tenant)
         for index, spec in enumerate(parsed.specs):
             key = None if idempotency_key is None else f"{idempotency_key}/{index}"
             try:
@@ -145,13 +154,15 @@ class Admission:
         return {field: self._info(field, reference, minimum) for field, reference in spec.arrays().items()}
 
     def _info(self, field: str, reference: ArrayReference, minimum: bool) -> ArrayInfo:
-        if not isinstance(reference, DatasetReference):
+        if isinstance(reference, np.ndarray):
             return info_of(reference, minimum=minimum)
         try:
+            if not isinstance(reference, DatasetReference):
+                return self._public(reference)
             dataset = self._known(reference.dataset)
             return select(dataset, reference).info(dataset)
-        except UnknownDataset as error:
-            raise InvalidSpec("A data set is unknown.", errors=(FieldError(f"/{field}", error.detail),)) from None
+        except (UnknownDataset, UnknownRelease) as error:
+            raise InvalidSpec(f"{error.title}.", errors=(FieldError(f"/{field}", error.detail),)) from None
         except InvalidSpec as error:
             raise below(f"/{field}", error) from None
 
@@ -180,7 +191,7 @@ def reads_store(specs: list[Spec]) -> bool:
     """Whether admitting them reads data sets' metadata, which is not for the event loop."""
     for spec in specs:
         for array in spec.arrays().values():
-            if isinstance(array, DatasetReference):
+            if not isinstance(array, np.ndarray):
                 return True
     return False
 

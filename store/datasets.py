@@ -53,12 +53,15 @@ class Datasets:
         objects: Where they are kept.
         max_bytes: The most that one may have, uploaded or as npy.
         tenant: Whose they are.
+        prefix: Where a tenant's are.
     """
 
-    def __init__(self, objects: Objects, max_bytes: int, tenant: str = DEFAULT_TENANT) -> None:
+    def __init__(
+        self, objects: Objects, max_bytes: int, tenant: str = DEFAULT_TENANT, prefix: str = PREFIX
+    ) -> None:
         self._objects = objects
         self._max_bytes = max_bytes
-        self._prefix = prefix_of(tenant) + PREFIX
+        self._prefix = prefix_of(tenant) + prefix
 
     def of(self, tenant: str, max_bytes: int | None = None) -> Datasets:
         """Those of another tenant, perhaps with a bound of its own."""

@@ -14,6 +14,8 @@ from gpu.warm import warm
 from mercer.errors import Unavailable
 from store.datasets import Datasets
 from store.opening import open_objects
+from store.private import PrivateDatasets
+from store.releases import Releases
 from store.results import Results
 from store.usage import used_bytes
 from telemetry.tracing import start
@@ -22,6 +24,7 @@ from workers.crashes import Crashes
 from workers.drain import Drain
 from workers.heartbeat import Heartbeat
 from workers.leases import HeldLease
+from workers.loading import Shelves
 from workers.memory import limit
 from workers.metrics import Metrics
 from workers.patience import patiently
@@ -52,7 +55,8 @@ def work(settings: Settings, drain: Drain, held: HeldLease, crashes: Crashes) ->
     # The operations run their own threads, each of which calls BLAS: more threads inside those only wait for a core.
     threadpool_limits(1, user_api="blas")
     memory_bytes = limit(settings.worker_memory_bytes)
-    bench = Bench(Datasets(objects, max_bytes=0), Results(objects), device, memory_bytes)
+    shelves = Shelves(Datasets(objects, 0), PrivateDatasets(objects, 0), Releases(objects))
+    bench = Bench(shelves, Results(objects), device, memory_bytes)
     tracing = start("worker")
     metrics = Metrics(device, partial(used_bytes, objects))
     metrics.follow(crashes)

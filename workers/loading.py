@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic import ValidationError
 
 from broker.records import ClaimedJob
 from gpu.task import Task
-from mercer.arrays import info_of
+from mercer.arrays import ArrayInfo, info_of
 from mercer.errors import InvalidSpec
-from mercer.points import ArrayReference, DatasetReference
+from mercer.points import ArrayReference, DatasetReference, PrivateReference, ReleaseReference
+from mercer.privacy.terms import Terms, public_info
 from mercer.specs import SPEC, Spec
 from store.datasets import Datasets, OpenDataset
+from store.private import PrivateDatasets
+from store.releases import Releases
 
 Array = np.ndarray[Any, Any]
 
@@ -28,17 +31,25 @@ class Loaded:
     task: Task
 
 
+class Shelves(NamedTuple):
+    """Where arrays by reference come from; each job reads those of its own tenant."""
+
+    datasets: Datasets
+    private: PrivateDatasets
+    releases: Releases
+
+
 class Loader:
     """Loads the jobs of one batch; a data set that several of them read is opened once.
 
     Args:
-        datasets: Where arrays by reference come from; each job reads those of its own tenant.
+        shelves: What to read from.
     """
 
-    def __init__(self, datasets: Datasets) -> None:
-        self._datasets = datasets
+    def __init__(self, shelves: Shelves) -> None:
+        self._shelves = shelves
         self._opened: dict[tuple[str, str], OpenDataset] = {}
-        self._arrays: dict[tuple[str, DatasetReference], Array] = {}
+        self._found: dict[tuple[str, ArrayReference], Found] = {}
 
     def load(self, job: ClaimedJob, spec: Spec, report: Callable[[float], None]) -> Loaded:
         """Its arrays beside its spec.
@@ -46,27 +57,51 @@ class Loader:
         Raises:
             UnknownDataset: one was deleted since the job was accepted.
         """
-        arrays = {name: self._array(reference, job.tenant) for name, reference in spec.arrays().items()}
-        return Loaded(job, Task(spec, arrays, report))
+        found = {name: self._find(reference, job.tenant) for name, reference in spec.arrays().items()}
+        arrays = {name: one.array for name, one in found.items()}
+        about = {name: one.about for name, one in found.items() if one.about is not None}
+        return Loaded(job, Task(spec, arrays, report, about))
 
     def needed_bytes(self, spec: Spec, tenant: str) -> int:
         """The memory that a job takes while it runs, its inputs included."""
-        arrays = {name: self._array(reference, tenant) for name, reference in spec.arrays().items()}
-        infos = {name: info_of(array, minimum=False) for name, array in arrays.items()}
+        infos = {name: self._find(reference, tenant).info() for name, reference in spec.arrays().items()}
         cost = spec.cost(infos)
         return cost.bytes_in + cost.peak_bytes
 
-    def _array(self, reference: ArrayReference, tenant: str) -> Array:
-        if not isinstance(reference, DatasetReference):
-            return reference
-        if (tenant, reference) not in self._arrays:
-            self._arrays[tenant, reference] = self._open(tenant, reference.dataset).array(reference)
-        return self._arrays[tenant, reference]
+    def _find(self, reference: ArrayReference, tenant: str) -> Found:
+        if isinstance(reference, np.ndarray):
+            return Found(reference)
+        if (tenant, reference) not in self._found:
+            self._found[tenant, reference] = self._read(reference, tenant)
+        return self._found[tenant, reference]
+
+    def _read(self, reference: ArrayReference, tenant: str) -> Found:
+        match reference:
+            case PrivateReference():
+                terms, matrix = self._shelves.private.of(tenant).open(reference.private)
+                return Found(matrix, terms)
+            case ReleaseReference():
+                release = self._shelves.releases.of(tenant).known(reference.release)
+                return Found(release.vector, release.parameters)
+            case DatasetReference():
+                return Found(self._open(tenant, reference.dataset).array(reference))
+        raise TypeError(f"expected a reference, got {type(reference).__name__}")
 
     def _open(self, tenant: str, digest: str) -> OpenDataset:
         if (tenant, digest) not in self._opened:
-            self._opened[tenant, digest] = self._datasets.of(tenant).open(digest)
+            self._opened[tenant, digest] = self._shelves.datasets.of(tenant).open(digest)
         return self._opened[tenant, digest]
+
+
+class Found(NamedTuple):
+    """An array, and what is public about it where that is more than its numbers."""
+
+    array: Array
+    about: Terms | dict[str, Any] | None = None
+
+    def info(self) -> ArrayInfo:
+        """What may be told of it: of a private data set nothing that its terms do not say."""
+        return public_info(self.about) if isinstance(self.about, Terms) else info_of(self.array, minimum=False)
 
 
 def parsed(spec: bytes) -> Spec:

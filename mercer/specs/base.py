@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mercer.arrays import ArrayInfo
 from mercer.points import ArrayReference
+from mercer.privacy.accounting import Event
 
 
 class Cost(NamedTuple):
@@ -30,6 +31,8 @@ class Spec(BaseModel):
     )
 
     kind: str
+    releases: ClassVar[bool] = False
+    """Whether its result is a private release: charged to a budget once, drawn once and published once."""
     examples: ClassVar[tuple[dict[str, Any], ...]]
 
     def arrays(self) -> dict[str, ArrayReference]:
@@ -49,6 +52,10 @@ class Spec(BaseModel):
         Raises:
             InvalidSpec: a parameter does not fit the arrays; its `errors` name the fields.
         """
+
+    def event(self, infos: Mapping[str, ArrayInfo]) -> Event:
+        """What a release costs, from the request and the public terms alone."""
+        raise TypeError(f"{type(self).__name__} releases nothing")
 
     @classmethod
     def answer(cls, array: np.ndarray[Any, Any], facts: Mapping[str, Any]) -> Any:

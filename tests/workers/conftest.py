@@ -12,14 +12,17 @@ from broker.service_broker import ServiceBroker
 from gpu.device import Device
 from store.datasets import Datasets
 from store.local import LocalObjects
+from store.private import PrivateDatasets
+from store.releases import Releases
 from store.results import Results
 from workers.batch import Bench
+from workers.loading import Shelves
 
 
 @pytest.fixture
 def bench(tmp_path):
     objects = LocalObjects(tmp_path)
-    return Bench(Datasets(objects, 2**30), Results(objects), Device("cpu"))
+    return Bench(Shelves(Datasets(objects, 2**30), PrivateDatasets(objects, 2**30), Releases(objects)), Results(objects), Device("cpu"))
 
 
 @pytest.fixture

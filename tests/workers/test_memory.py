@@ -15,6 +15,8 @@ from gpu.device import Device
 from mercer.jobs import State
 from store.datasets import Datasets
 from store.local import LocalObjects
+from store.private import PrivateDatasets
+from store.releases import Releases
 from store.results import Results
 from tests.workers.jobs import claimed, finished, gram, submission, upload
 from workers import memory
@@ -71,7 +73,7 @@ def test_what_is_kept_of_earlier_jobs_is_given_to_one_that_needs_it(tmp_path):
 
 def keep_and_give(folder):
     objects = LocalObjects(folder)
-    bench = Bench(Datasets(objects, 2**30), Results(objects), Device("cpu"))
+    bench = Bench(Shelves(Datasets(objects, 2**30), PrivateDatasets(objects, 2**30), Releases(objects)), Results(objects), Device("cpu"))
     spec = large(bench)
     assert run(bench, spec) == [State.SUCCEEDED]
     with at_most(150 * MB):

@@ -1,0 +1,34 @@
+"""How a private release is made: found if it was published, else computed and published; its duration tells little."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydantic_core import to_json
+
+from store.releases import Release
+
+SHORTEST_S = 0.25
+"""Durations are this, or twice, four times, ... as long: a request's own time would tell of the data."""
+
+
+@contextmanager
+def quantised(shortest_s: float = SHORTEST_S) -> Iterator[None]:
+    """Let the block end, well or not, only when as long as one of a few durations has passed."""
+    began_s = time.monotonic()
+    try:
+        yield
+    finally:
+        passed_s = time.monotonic() - began_s
+        steps = max(0, math.ceil(math.log2(max(passed_s, shortest_s) / shortest_s)))
+        time.sleep(max(0.0, shortest_s * 2**steps - passed_s))
+
+
+def record_of(release: Release) -> bytes:
+    """The JSON of mercer.jobs.Result of a release, with its place in the store."""
+    form = {"shape": release.vector.shape, "dtype": release.vector.dtype.name, "size_bytes": release.length}
+    place = {"object": release.object, "offset": release.offset, "length": release.length}
+    return to_json(form | {"facts": release.parameters} | place)
