@@ -24,6 +24,12 @@ class Scope(StrEnum):
     """Upload and delete data sets."""
     WEBHOOKS_ADMIN = "webhooks:admin"
     """Register, see, change and remove webhooks, which are told the ids of all jobs and batches that end."""
+    PRIVATE_ADMIN = "private:admin"
+    """Protect data sets, upload and delete private ones."""
+    PRIVATE_SPEND = "private:spend"
+    """Spend privacy budgets on releases; jobs:write too."""
+    PRIVATE_READ = "private:read"
+    """See the terms of private data sets, what was spent on them, and releases."""
     KEYS_ADMIN = "keys:admin"
     """Create, list and revoke the keys of the tenant, with no scope that the key itself has not."""
 

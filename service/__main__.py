@@ -88,7 +88,7 @@ def _app(settings: Settings, tracing: Tracing | None) -> FastAPI:
     )
     datasets = Datasets(objects, settings.max_upload_bytes)
     keys, webhooks = ApiKeys(objects), Registrations(objects)
-    return create_app(settings, broker, datasets, Results(objects), BatchFiles(objects), keys, webhooks, tracing)
+    return create_app(settings, broker, datasets, Results(objects), BatchFiles(objects), keys, webhooks, objects, tracing)
 
 
 def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:

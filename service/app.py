@@ -16,6 +16,7 @@ from broker.service_broker import ServiceBroker
 from service import batches as batch_routes
 from service import catalogue, datasets, events, health, jobs, openapi, problems, results
 from service import keys as key_routes
+from service import private as private_routes
 from service import webhooks as webhook_routes
 from service.admission import Admission
 from service.admitting import Admitter
@@ -34,12 +35,17 @@ from service.room import Room
 from service.scopes import protect
 from service.sending import Sender
 from service.settings import Settings
+from service.spending import Spending
 from service.threads import Threads
 from service.tracing import TraceRequests
 from service.upkeep import Upkeep
 from store.batches import BatchFiles
 from store.datasets import Datasets
 from store.keys import ApiKeys
+from store.ledger import Database, Ledger
+from store.objects import Objects
+from store.private import PrivateDatasets
+from store.releases import Releases
 from store.results import Results
 from store.webhooks import Registrations
 from telemetry.tracing import Tracing
@@ -58,6 +64,7 @@ ROUTERS = (
     results.router,
     events.router,
     datasets.router,
+    private_routes.router,
     batch_routes.router,
     key_routes.router,
     webhook_routes.router,
@@ -86,6 +93,7 @@ def create_app(
     batches: BatchFiles,
     keys: ApiKeys,
     registrations: Registrations,
+    objects: Objects,
     tracing: Tracing | None = None,
 ) -> FastAPI:
     """The service over what it is given; closes the broker and the traces when it ends."""
@@ -106,6 +114,12 @@ def create_app(
     app = bare_app(lifespan=lifespan)
     metrics = Metrics(settings.max_queued)
     addresses = AddressGuard(settings.webhooks_allow_http, settings.webhooks_allow_private)
+    private, releases = PrivateDatasets(objects, settings.max_upload_bytes), Releases(objects)
+    spending = Spending(cache(lambda: Ledger(Database(settings.ledger), objects)), private, releases)
+
+    def admission_of(tenant: str) -> Admission:
+        return Admission(datasets.of(tenant).known, spending.public(tenant), settings, tenant)
+
     app.state.parts = parts = Parts(
         settings=settings,
         broker=broker,
@@ -116,7 +130,10 @@ def create_app(
         keyring=Keyring(keys, settings.root) if settings.root else None,
         quota=Quota(lambda tenant: datasets.of(tenant).used_bytes(), settings.max_tenant_bytes),
         registrations=registrations,
-        admission_of=lru_cache(TENANTS_KEPT)(lambda tenant: Admission(datasets.of(tenant).known, settings, tenant)),
+        admission_of=lru_cache(TENANTS_KEPT)(admission_of),
+        spending=spending,
+        private=private,
+        releases=releases,
         desk=Desk(),
         door=Door(broker, tracing),
         admitter=Admitter(broker, batches),

@@ -17,6 +17,7 @@ from mercer.specs import JobSpec
 from service.admission import Admission, below
 from service.field_errors import problem_of
 from service.long_bodies import MAX_JSON_BYTES, check_document
+from service.spending import Release, named
 from store.objects import ObjectWriter
 
 MAX_ERRORS = 100
@@ -43,16 +44,24 @@ class Lines:
         source: What the client sent.
         kept: Where the checked lines go.
         admission: Decides which jobs may be queued.
+        tenant: Whose they will be.
+        key: The Idempotency-Key of the file.
     """
 
-    def __init__(self, source: BinaryIO, kept: ObjectWriter, admission: Admission) -> None:
+    def __init__(
+        self, source: BinaryIO, kept: ObjectWriter, admission: Admission, tenant: str, key: str | None
+    ) -> None:
         self._numbered = enumerate(_lines(source), 1)
         self._kept = kept
         self._admission = admission
         self._seen: dict[str, int] = {}
         self._errors: list[FieldError] = []
         self._bad = 0
+        self._tenant = tenant
+        self._key = key
         self.total = 0
+        self.releases: list[Release] = []
+        """Those among the lines, which are to be paid for before the file is accepted."""
 
     def check_some(self) -> bool:
         """Check the next lines; False when there were none.
@@ -104,9 +113,14 @@ class Lines:
             detail = f"expected a custom_id of its own, got that of line {earlier}"
             raise InvalidSpec(detail, errors=(FieldError("/custom_id", detail),))
         try:
-            return line.custom_id, self._admission.submission(line.spec, None)
+            submission = self._admission.submission(line.spec, None)
         except MercerError as error:
             raise below("/spec", error) from None
+        if line.spec.releases:
+            release = Release(line.spec, submission, None if self._key is None else f"{self._key}/{number}")
+            self.releases.append(release)
+            submission = named(release, self._tenant)
+        return line.custom_id, submission
 
 
 def kept_line(custom_id: str, job: Submission) -> bytes:

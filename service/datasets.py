@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mercer.errors import InvalidRequest, TooLarge, UnknownDataset, UnsupportedFormat
+from mercer.errors import InvalidRequest, Protected, TooLarge, UnknownDataset, UnsupportedFormat
 from mercer.jobs import Dataset
 from service.bodies import declared_bytes, large_pieces
 from service.byte_responses import NPY, not_modified, npy_file
@@ -30,13 +30,13 @@ FORMATS: dict[str, Format] = {NPY: "npy", "text/csv": "csv", "application/vnd.ap
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
-_UPLOAD: dict[str, Any] = {
+UPLOAD: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in FORMATS},
     }
 }
-_FILE: dict[str, Any] = {"content": {NPY: {"schema": {"type": "string", "format": "binary"}}}}
+FILE: dict[str, Any] = {"content": {NPY: {"schema": {"type": "string", "format": "binary"}}}}
 
 router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
 
@@ -61,18 +61,18 @@ async def list_datasets(parts: PartsDep, principal: PrincipalDep) -> DatasetList
         200: {"model": Dataset, "description": "It was known already."},
         **problems(400, 408, 413, 415, 422, 503),
     },
-    openapi_extra=_UPLOAD,
+    openapi_extra=UPLOAD,
 )
 async def upload(digest: str, request: Request, parts: PartsDep, principal: PrincipalDep) -> Response:
     """Upload npy, CSV or Parquet under the SHA-256 of its bytes; what is known already moves no bytes."""
-    _check(digest)
-    content_type = (Fields(request.scope).get("content-type") or "").split(";")[0].strip().lower()
-    if (format := FORMATS.get(content_type)) is None:
-        raise UnsupportedFormat(f"expected Content-Type {', '.join(FORMATS)}, got {content_type[:80] or 'none'}")
+    check_digest(digest)
+    format = format_of(request)
     datasets = parts.datasets.of(principal.tenant)
     known = await parts.threads.run(datasets.info, digest)
     if known is not None:
         return _answer(known, 200)
+    if await parts.threads.run(parts.private.of(principal.tenant).is_protected, digest):
+        raise Protected("These bytes are private: nothing but private releases may read them.")
     return _answer(await _admit(parts, principal.tenant, digest, format, request), 201)
 
 
@@ -109,11 +109,11 @@ async def _receive(
             return await run_in_threadpool(target.commit)
 
 
-@router.get("/{digest}", response_class=Response, responses={200: _FILE, 206: _FILE, **problems(400, 404, 416)})
+@router.get("/{digest}", response_class=Response, responses={200: FILE, 206: FILE, **problems(400, 404, 416)})
 @router.head("/{digest}", response_class=Response, responses=problems(400, 404))
 async def download(digest: str, request: Request, parts: PartsDep, principal: PrincipalDep) -> Response:
     """The data set as npy, whole or a range; HEAD says whether it is there."""
-    _check(digest)
+    check_digest(digest)
     datasets = parts.datasets.of(principal.tenant)
     dataset = await run_in_threadpool(datasets.info, digest)
     if dataset is None:
@@ -127,13 +127,30 @@ async def download(digest: str, request: Request, parts: PartsDep, principal: Pr
 @router.delete("/{digest}", status_code=204, responses=problems(400, 404))
 async def delete(digest: str, parts: PartsDep, principal: PrincipalDep) -> None:
     """Delete a data set; jobs that read it now read on, jobs that wait for it will fail."""
-    _check(digest)
+    check_digest(digest)
     if not await run_in_threadpool(parts.datasets.of(principal.tenant).delete, digest):
         raise UnknownDataset(f"no data set {digest} has been uploaded")
     parts.quota.forget(principal.tenant)
 
 
-def _check(digest: str) -> None:
+def format_of(request: Request) -> Format:
+    """What the Content-Type of an upload says.
+
+    Raises:
+        UnsupportedFormat: nothing that can be read.
+    """
+    content_type = (Fields(request.scope).get("content-type") or "").split(";")[0].strip().lower()
+    if (format := FORMATS.get(content_type)) is None:
+        raise UnsupportedFormat(f"expected Content-Type {', '.join(FORMATS)}, got {content_type[:80] or 'none'}")
+    return format
+
+
+def check_digest(digest: str) -> None:
+    """See that it can be one.
+
+    Raises:
+        InvalidRequest: it cannot.
+    """
     if not _DIGEST.fullmatch(digest):
         raise InvalidRequest(f"expected sha256: and 64 lower-case hex digits in the address, got {digest[:80]}")
 

@@ -103,7 +103,7 @@ async def submit(request: Request) -> Response:
         bulk = is_bulk(body)
         if not bulk and len(body) > MAX_JSON_BYTES:
             raise TooLarge(f"expected a spec of at most {MAX_JSON_BYTES} bytes, got {len(body)}; upload its arrays")
-        submissions = await _submissions(parts, parts.admission_of(principal.tenant), body, key, asked)
+        submissions = await _submissions(parts, principal, body, key, asked)
     try:
         admitted = await parts.door.admit(submissions)
     except MercerError as error:
@@ -116,14 +116,19 @@ async def submit(request: Request) -> Response:
 
 
 async def _submissions(
-    parts: Parts, admission: Admission, body: bytes, key: str | None, asked: Options
+    parts: Parts, principal: Principal, body: bytes, key: str | None, asked: Options
 ) -> list[Submission]:
     """Parse and check; in a thread when it is long or reads the store."""
+    admission = parts.admission_of(principal.tenant)
+
+    def settle(parsed: Parsed) -> list[Submission]:
+        return parts.spending.settled(parsed.specs, admission.submissions(parsed, key, asked), principal)
+
     if len(body) > LONG_BYTES:
-        return await run_in_threadpool(lambda: admission.submissions(parse(body), key, asked))
+        return await run_in_threadpool(lambda: settle(parse(body)))
     checked = await parts.desk.check(admission, body, key, asked)
     if isinstance(checked, Parsed):
-        return await run_in_threadpool(admission.submissions, checked, key, asked)
+        return await run_in_threadpool(settle, checked)
     return checked
 
 

@@ -22,10 +22,13 @@ from service.quota import Quota
 from service.room import Room
 from service.sending import Sender
 from service.settings import Settings
+from service.spending import Spending
 from service.threads import Threads
 from store.batches import BatchFiles
 from store.datasets import Datasets
 from store.keys import ApiKeys
+from store.private import PrivateDatasets
+from store.releases import Releases
 from store.results import Results
 from store.webhooks import Registrations
 
@@ -47,6 +50,10 @@ class Parts:
     admission_of: Callable[[str], Admission]
     """That of a tenant."""
     desk: Desk
+    spending: Spending
+    """Budgets of private data sets."""
+    private: PrivateDatasets
+    releases: Releases
     door: Door
     admitter: Admitter
     sender: Sender

@@ -39,6 +39,11 @@ class Settings(BaseSettings):
         pattern=STORE_URL,
         description="s3://bucket/prefix: where data sets and results are instead; AWS_* say how to reach it.",
     )
+    ledger_url: str | None = Field(
+        None,
+        description="Where privacy budgets are kept: sqlite:////path/ledger.db or postgresql+psycopg://user@host/database."
+        " Absent, ledger.db in data_dir.",
+    )
     root_key: SecretStr | None = Field(
         None,
         description="The API key with every scope, of 32 characters or more; with it, every request needs a key.",
@@ -111,6 +116,11 @@ class Settings(BaseSettings):
     drain_s: int = Field(
         10, ge=0, description="How long requests in flight may take to finish after SIGTERM, in seconds."
     )
+
+    @property
+    def ledger(self) -> str:
+        """The address of the ledger."""
+        return self.ledger_url or f"sqlite:///{(self.data_dir / 'ledger.db').absolute()}"
 
     @property
     def root(self) -> str | None:

@@ -56,9 +56,7 @@ class Datasets:
         prefix: Where a tenant's are.
     """
 
-    def __init__(
-        self, objects: Objects, max_bytes: int, tenant: str = DEFAULT_TENANT, prefix: str = PREFIX
-    ) -> None:
+    def __init__(self, objects: Objects, max_bytes: int, tenant: str = DEFAULT_TENANT, prefix: str = PREFIX) -> None:
         self._objects = objects
         self._max_bytes = max_bytes
         self._prefix = prefix_of(tenant) + prefix

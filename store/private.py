@@ -1,4 +1,4 @@
-"""Private data sets: kept apart from all others, so that no reference to a data set, no listing and no download finds one.
+"""Private data sets, kept apart from all others: no reference to a data set, no listing and no download finds one.
 
 private/<hex>.npy, .json          the matrix and its metadata, as store/datasets.py keeps them
 private-terms/<hex>               the terms, written before the data come and kept when they are deleted
@@ -101,5 +101,3 @@ class PrivateDatasets:
 
     def _key(self, digest: str) -> str:
         return self._prefix + digest.removeprefix("sha256:")
-
-

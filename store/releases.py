@@ -6,6 +6,7 @@ releases/<id>: the length of the parameters in ASCII digits and a line end, the 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,7 +55,7 @@ class Releases:
             Unavailable: it cannot be stored.
         """
         npy = to_npy(vector)
-        stated = to_json({**parameters, "vector_sha256": hashlib.sha256(npy).hexdigest()})
+        stated = to_json({**parameters, "release": release_id, "vector_sha256": hashlib.sha256(npy).hexdigest()})
         with self._objects.writer(self._prefix + release_id) as writer:
             writer.write_all([str(len(stated)).encode() + b"\n", stated, npy])
             writer.commit()
@@ -81,6 +82,11 @@ class Releases:
         if (release := self.find(release_id)) is None:
             raise UnknownRelease(f"no release {release_id[:64]}: expected the id of a job that made one")
         return release
+
+    def read(self, release: Release, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Bytes start to stop of its npy file, in chunks."""
+        end = release.length if stop is None else min(stop, release.length)
+        return self._objects.read(release.object, release.offset + start, release.offset + end)
 
     def list(self) -> list[str]:
         """The ids of all of them, in no order."""

@@ -23,7 +23,7 @@ from workers.answers import records
 from workers.batching import bisect
 from workers.loading import Loaded, Loader, Shelves, parsed
 from workers.problems import reason
-from workers.releasing import quantised, record_of
+from workers.releasing import paid_release, quantised, record_of
 from workers.stopwatch import Stopwatch
 from workers.watch import Watch
 
@@ -117,13 +117,14 @@ class Batch:
         ]
 
     def _release(self, job: Loaded, operation: ModuleType) -> Finished:
-        """A release under the job's id: the one that was published, whoever drew it."""
+        """The release that was paid for: the one that was published, whoever drew it."""
         releases = self._bench.shelves.releases.of(job.claimed.tenant)
+        release_id = paid_release(job.task.spec)
         with self._stopwatch.computing(), quantised():
-            release = releases.find(job.claimed.id)
+            release = releases.find(release_id)
             if release is None:
                 (answer,) = operation.run([job.task], self._bench.device)
-                release = releases.publish(job.claimed.id, answer.array(), answer.facts)
+                release = releases.publish(release_id, answer.array(), answer.facts)
         # Reading the data takes a time of its own, which is not told.
         timings = self._stopwatch.timings() | {"transfer_ms": 0.0}
         return self._finished(job.claimed.id, State.SUCCEEDED, result=record_of(release), timings=timings)

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 
 from pydantic_core import to_json
 
+from mercer.errors import NotProtected
+from mercer.specs import Spec
 from store.releases import Release
 
 SHORTEST_S = 0.25
@@ -25,6 +27,17 @@ def quantised(shortest_s: float = SHORTEST_S) -> Iterator[None]:
         passed_s = time.monotonic() - began_s
         steps = max(0, math.ceil(math.log2(max(passed_s, shortest_s) / shortest_s)))
         time.sleep(max(0.0, shortest_s * 2**steps - passed_s))
+
+
+def paid_release(spec: Spec) -> str:
+    """Under which id a release is published.
+
+    Raises:
+        NotProtected: nobody paid for it.
+    """
+    if (release_id := getattr(spec, "release_id", None)) is None:
+        raise NotProtected("The release was not paid for: submit it to the service.")
+    return str(release_id)
 
 
 def record_of(release: Release) -> bytes:

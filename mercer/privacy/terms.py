@@ -5,8 +5,10 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, Self
 
-from mercer.arrays import ArrayInfo
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from mercer.arrays import ArrayInfo
+from mercer.privacy.accounting import MOST_DELTA, MOST_EPSILON, Budget
 
 MAX_RECORDS = 2**31
 """So that sums of 31-bit integers fit 62 bits."""
@@ -57,14 +59,19 @@ class Terms(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epsilon: Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)]
+    epsilon: Annotated[float, Field(ge=1e-6, le=MOST_EPSILON, allow_inf_nan=False)]
     """Budget of all releases together."""
-    delta: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+    delta: Annotated[float, Field(ge=0, le=float(MOST_DELTA), allow_inf_nan=False)] = 0.0
     """Budget of all releases together; 0 allows pure epsilon releases only."""
     neighbours: Neighbours
     domain: Box
     max_records: Annotated[int, Field(ge=1, le=MAX_RECORDS)]
     """The most that the data set may have: public, and what the cost of a job is counted with."""
+
+    @property
+    def budget(self) -> Budget:
+        """What all releases may cost together."""
+        return Budget.of(self.epsilon, self.delta)
 
 
 def public_info(terms: Terms) -> ArrayInfo:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from mercer.arrays import ArrayInfo
 from mercer.points import ArrayReference
-from mercer.privacy.accounting import Event
+from mercer.privacy.accounting import Loss
 
 
 class Cost(NamedTuple):
@@ -32,7 +32,8 @@ class Spec(BaseModel):
 
     kind: str
     releases: ClassVar[bool] = False
-    """Whether its result is a private release: charged to a budget once, drawn once and published once."""
+    """Whether its result is a private release: paid for once, drawn once and published once. Such a kind has a field
+    `release_id`, which the service sets."""
     examples: ClassVar[tuple[dict[str, Any], ...]]
 
     def arrays(self) -> dict[str, ArrayReference]:
@@ -53,7 +54,7 @@ class Spec(BaseModel):
             InvalidSpec: a parameter does not fit the arrays; its `errors` name the fields.
         """
 
-    def event(self, infos: Mapping[str, ArrayInfo]) -> Event:
+    def privacy_loss(self, infos: Mapping[str, ArrayInfo]) -> Loss:
         """What a release costs, from the request and the public terms alone."""
         raise TypeError(f"{type(self).__name__} releases nothing")
 

@@ -22,7 +22,11 @@ from workers.loading import Shelves
 @pytest.fixture
 def bench(tmp_path):
     objects = LocalObjects(tmp_path)
-    return Bench(Shelves(Datasets(objects, 2**30), PrivateDatasets(objects, 2**30), Releases(objects)), Results(objects), Device("cpu"))
+    return Bench(
+        Shelves(Datasets(objects, 2**30), PrivateDatasets(objects, 2**30), Releases(objects)),
+        Results(objects),
+        Device("cpu"),
+    )
 
 
 @pytest.fixture

@@ -73,7 +73,11 @@ def test_what_is_kept_of_earlier_jobs_is_given_to_one_that_needs_it(tmp_path):
 
 def keep_and_give(folder):
     objects = LocalObjects(folder)
-    bench = Bench(Shelves(Datasets(objects, 2**30), PrivateDatasets(objects, 2**30), Releases(objects)), Results(objects), Device("cpu"))
+    bench = Bench(
+        Shelves(Datasets(objects, 2**30), PrivateDatasets(objects, 2**30), Releases(objects)),
+        Results(objects),
+        Device("cpu"),
+    )
     spec = large(bench)
     assert run(bench, spec) == [State.SUCCEEDED]
     with at_most(150 * MB):

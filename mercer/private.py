@@ -1,0 +1,63 @@
+"""Private data sets and releases as the service describes them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mercer.points import PrivateReference
+from mercer.privacy.terms import Terms
+
+
+class Protection(BaseModel):
+    """Which bytes are to be private, and on which terms."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    """SHA-256 of the file that will be uploaded."""
+    terms: Terms
+
+
+class PrivateDataset(BaseModel):
+    """What anybody of the tenant may know of a private data set."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    digest: str
+    terms: Terms
+    uploaded: bool
+    """Whether its data are here."""
+    spent_epsilon: float
+    """The epsilon of all releases together, at the delta of the terms."""
+    epsilon_left: float
+    """The largest epsilon of one more release with pure noise."""
+    mu_left: float
+    """The largest mu, sensitivity over sigma, of one more release with Gaussian noise."""
+    releases: int
+    """How many were paid for."""
+
+    @property
+    def reference(self) -> PrivateReference:
+        """It, as a field of a spec."""
+        return PrivateReference(private=self.digest)
+
+
+class Spent(BaseModel):
+    """One release that was paid for."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    release: str
+    """Its id."""
+    kind: str
+    """Of the job."""
+    spender: str
+    """The id of the API key; empty where none is asked for."""
+    time: datetime
+    epsilon: float | None = None
+    """Of pure noise."""
+    mu: float
+    """As Gaussian differential privacy counts it."""
