@@ -17,6 +17,9 @@ from mercer.catalogue import delete_dataset, describe, fetch_dataset, list_datas
 from mercer.handles import AsyncJobHandle
 from mercer.jobs import Dataset, Job, Priority, State
 from mercer.key_handles import AsyncKeys
+from mercer.private import Plan
+from mercer.private_flows import plan
+from mercer.private_handles import AsyncPrivate
 from mercer.progress import Progress
 from mercer.specs import Spec
 from mercer.submitting import RUN_HOLD_S, Options, submit, submit_many, upload_dataset
@@ -49,6 +52,7 @@ class AsyncClient:
         self.datasets = AsyncDatasets(self._transport)
         self.keys = AsyncKeys(self._transport)
         self.webhooks = AsyncWebhooks(self._transport)
+        self.private = AsyncPrivate(self._transport)
 
     async def __aenter__(self) -> Self:
         return self
@@ -110,6 +114,10 @@ class AsyncClient:
         """See Client.run."""
         job = self._handle(await self._transport.run(submit(spec, None, hold_s=RUN_HOLD_S)))
         return await job.result(timeout_s, progress=progress)
+
+    async def plan(self, spec: Spec) -> Plan:
+        """See Client.plan."""
+        return await self._transport.run(plan(spec))
 
     async def job(self, job_id: str) -> AsyncJobHandle:
         """See Client.job."""

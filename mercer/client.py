@@ -17,6 +17,9 @@ from mercer.catalogue import delete_dataset, describe, fetch_dataset, list_datas
 from mercer.handles import JobHandle
 from mercer.jobs import Dataset, Job, Priority, State
 from mercer.key_handles import Keys
+from mercer.private import Plan
+from mercer.private_flows import plan
+from mercer.private_handles import Private
 from mercer.progress import Progress
 from mercer.specs import Spec
 from mercer.submitting import RUN_HOLD_S, Options, submit, submit_many, upload_dataset
@@ -55,6 +58,7 @@ class Client:
         self.datasets = Datasets(self._transport)
         self.keys = Keys(self._transport)
         self.webhooks = Webhooks(self._transport)
+        self.private = Private(self._transport)
 
     def __enter__(self) -> Self:
         return self
@@ -151,6 +155,14 @@ class Client:
         """
         job = self._handle(self._transport.run(submit(spec, None, hold_s=RUN_HOLD_S)))
         return job.result(timeout_s, progress=progress)
+
+    def plan(self, spec: Spec) -> Plan:
+        """What a job would take, and a release cost, before anything runs or is spent.
+
+        Raises:
+            InvalidSpec: with the fields at fault.
+        """
+        return self._transport.run(plan(spec))
 
     def job(self, job_id: str) -> JobHandle:
         """The handle of a job that was submitted before.

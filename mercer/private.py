@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -61,3 +61,22 @@ class Spent(BaseModel):
     """Of pure noise."""
     mu: float
     """As Gaussian differential privacy counts it."""
+
+
+class Plan(BaseModel):
+    """What a job would take, before anything runs or is spent."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    flops: int
+    bytes_in: int
+    bytes_out: int
+    peak_bytes: int
+    epsilon: float | None = None
+    """What a release with pure noise would cost."""
+    mu: float | None = None
+    """What a release would cost as Gaussian differential privacy counts it."""
+    affordable: bool | None = None
+    """Whether the budget of its private data set has as much left."""
+    details: dict[str, Any] = {}
+    """What the kind of job tells of its plan, such as the mechanism and the predicted error."""

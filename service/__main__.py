@@ -19,13 +19,8 @@ from service.corked import CorkedProtocol
 from service.draining import Draining
 from service.settings import Settings
 from service.threads import SWITCH_S
-from store.batches import BatchFiles
-from store.datasets import Datasets
-from store.keys import ApiKeys
 from store.objects import UnsuitableStore
 from store.opening import open_objects
-from store.results import Results
-from store.webhooks import Registrations
 from telemetry import logs
 from telemetry.tracing import Tracing, start
 
@@ -86,9 +81,7 @@ def _app(settings: Settings, tracing: Tracing | None) -> FastAPI:
         max_tenant_queued=settings.max_tenant_queued,
         memory_share=settings.memory_share,
     )
-    datasets = Datasets(objects, settings.max_upload_bytes)
-    keys, webhooks = ApiKeys(objects), Registrations(objects)
-    return create_app(settings, broker, datasets, Results(objects), BatchFiles(objects), keys, webhooks, objects, tracing)
+    return create_app(settings, broker, objects, tracing)
 
 
 def _config(settings: Settings, app: FastAPI) -> uvicorn.Config:

@@ -130,8 +130,7 @@ class Admission:
             InvalidSpec: an unknown data set, or parameters that do not fit the arrays.
             CostExceeded: more than a job may take.
         """
-        infos = self._infos(spec)
-        spec.check(infos)
+        infos = self.checked(spec)
         cost = spec.cost(infos)
         self._check_cost(cost)
         written, fingerprint = _written(spec, sent, keyed=key is not None)
@@ -149,9 +148,16 @@ class Admission:
             priority=options.priority,
         )
 
-    def _infos(self, spec: Spec) -> dict[str, ArrayInfo]:
+    def checked(self, spec: Spec) -> dict[str, ArrayInfo]:
+        """What is known of the arrays of a spec that fits them.
+
+        Raises:
+            InvalidSpec: an unknown data set, or parameters that do not fit the arrays.
+        """
         minimum = spec.needs_minima()
-        return {field: self._info(field, reference, minimum) for field, reference in spec.arrays().items()}
+        infos = {field: self._info(field, reference, minimum) for field, reference in spec.arrays().items()}
+        spec.check(infos)
+        return infos
 
     def _info(self, field: str, reference: ArrayReference, minimum: bool) -> ArrayInfo:
         if isinstance(reference, np.ndarray):

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from broker.service_broker import ServiceBroker
 from service import batches as batch_routes
-from service import catalogue, datasets, events, health, jobs, openapi, problems, results
+from service import catalogue, datasets, events, health, jobs, openapi, plans, problems, results
 from service import keys as key_routes
 from service import private as private_routes
 from service import webhooks as webhook_routes
@@ -65,6 +65,7 @@ ROUTERS = (
     events.router,
     datasets.router,
     private_routes.router,
+    plans.router,
     batch_routes.router,
     key_routes.router,
     webhook_routes.router,
@@ -85,17 +86,7 @@ class Service(FastAPI):
         await self.middleware_stack(scope, receive, send)
 
 
-def create_app(
-    settings: Settings,
-    broker: ServiceBroker,
-    datasets: Datasets,
-    results: Results,
-    batches: BatchFiles,
-    keys: ApiKeys,
-    registrations: Registrations,
-    objects: Objects,
-    tracing: Tracing | None = None,
-) -> FastAPI:
+def create_app(settings: Settings, broker: ServiceBroker, objects: Objects, tracing: Tracing | None = None) -> FastAPI:
     """The service over what it is given; closes the broker and the traces when it ends."""
 
     @asynccontextmanager
@@ -114,7 +105,9 @@ def create_app(
     app = bare_app(lifespan=lifespan)
     metrics = Metrics(settings.max_queued)
     addresses = AddressGuard(settings.webhooks_allow_http, settings.webhooks_allow_private)
+    datasets, batches, keys = Datasets(objects, settings.max_upload_bytes), BatchFiles(objects), ApiKeys(objects)
     private, releases = PrivateDatasets(objects, settings.max_upload_bytes), Releases(objects)
+    registrations = Registrations(objects)
     spending = Spending(cache(lambda: Ledger(Database(settings.ledger), objects)), private, releases)
 
     def admission_of(tenant: str) -> Admission:
@@ -124,7 +117,7 @@ def create_app(
         settings=settings,
         broker=broker,
         datasets=datasets,
-        results=results,
+        results=Results(objects),
         batches=batches,
         keys=keys,
         keyring=Keyring(keys, settings.root) if settings.root else None,

@@ -101,7 +101,7 @@ async def submit(request: Request, parts: PartsDep, principal: PrincipalDep) -> 
         fingerprint = await _receive(parts, request, received)
         tenant = principal.tenant
         earlier = None if key is None else await parts.broker.files.known(key, fingerprint, tenant)
-        batch = earlier or await _accept(parts, tenant, received, fingerprint, key, asked)
+        batch = earlier or await _accept(parts, principal, received, fingerprint, key, asked)
     parts.admitter.wake()
     headers = {"location": f"/v1/batches/{batch}"} | ({"idempotent-replayed": "true"} if earlier else {})
     return JsonAnswer(batch_json(await known(parts, principal, batch)), 202, headers)
@@ -121,20 +121,22 @@ async def _receive(parts: Parts, request: Request, received: Appender) -> str:
 
 
 async def _accept(
-    parts: Parts, tenant: str, received: Appender, fingerprint: str, key: str | None, asked: Options
+    parts: Parts, principal: Principal, received: Appender, fingerprint: str, key: str | None, asked: Options
 ) -> str:
     """Check every line, make them durable, and only then begin the batch."""
-    batch = token_hex(16)
+    batch, tenant = token_hex(16), principal.tenant
     received.file.seek(0)
     async with contextmanager_in_threadpool(parts.batches.writer(batch, tenant)) as kept:
         with BufferedReader(received.file) as source:
-            lines = Lines(source, kept, parts.admission_of(tenant))
+            lines = Lines(source, kept, parts.admission_of(tenant), tenant, key)
             while await run_in_threadpool(lines.check_some):
                 pass
         lines.check_end()
         limits = parts.broker.limits
         if lines.total > (limit := min(limits.max_queued, limits.max_tenant_queued)):
             raise TooLarge(f"expected at most as many lines as may wait in the queue, {limit:,}, got {lines.total:,}")
+        if lines.releases:
+            await run_in_threadpool(parts.spending.pay, lines.releases, principal)
         await run_in_threadpool(kept.commit)
     try:
         begun = await parts.broker.files.open(

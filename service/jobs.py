@@ -15,7 +15,7 @@ from broker.records import Admitted, Record, Submission
 from mercer.errors import FieldError, MercerError, NotRetryable, TooLarge, UnknownJob
 from mercer.jobs import Job, State, Worker
 from mercer.specs import KINDS
-from service.admission import MAX_JOBS, Admission, Parsed, is_bulk, parse
+from service.admission import MAX_JOBS, Parsed, is_bulk, parse
 from service.bodies import JsonBody, read_model
 from service.documented import body_of, content, header, problems
 from service.field_errors import MAX_ERRORS

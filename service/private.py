@@ -15,16 +15,15 @@ from starlette.responses import Response
 from mercer.errors import Protected, UnknownDataset
 from mercer.private import PrivateDataset, Protection, Spent
 from service.bodies import large_pieces
-from service.byte_responses import NPY, not_modified, npy_file
+from service.byte_responses import not_modified, npy_file
 from service.datasets import FILE, UPLOAD, check_digest, format_of
 from service.documented import problems
-from service.parts import Parts, PartsDep
+from service.parts import PartsDep
 from service.principals import PrincipalDep
 from service.spending import Spending
 from store.ledger import Account, Entry
 from store.ledger import Terms as Agreed
 from store.private import PrivateDatasets
-from store.releases import Releases
 
 router = APIRouter(prefix="/v1", tags=["private"])
 
@@ -189,5 +188,3 @@ def _spent(entry: Entry) -> Spent:
         epsilon=entry.epsilon * 1e-6 if not entry.gaussians else None,
         mu=(entry.mu2 * 2.0**-40) ** 0.5,
     )
-
-

@@ -48,6 +48,7 @@ NEEDS: dict[str, Need] = {
     "HEAD /v1/datasets/{digest}": Scope.DATASETS_READ,
     "PUT /v1/datasets/{digest}": Scope.DATASETS_WRITE,
     "DELETE /v1/datasets/{digest}": Scope.DATASETS_WRITE,
+    "POST /v1/plan": Scope.JOBS_WRITE,
     "POST /v1/private": Scope.PRIVATE_ADMIN,
     "PUT /v1/private/{digest}/data": Scope.PRIVATE_ADMIN,
     "DELETE /v1/private/{digest}": Scope.PRIVATE_ADMIN,

@@ -1,4 +1,4 @@
-"""What stands between a checked release and the queue: its price is paid, durably, before anything looks at the data."""
+"""Between a checked release and the queue: its price is paid, durably, before anything looks at the data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mercer.privacy import Loss
 from mercer.privacy.terms import public_info
 from mercer.specs import Spec
 from service.principals import Principal
-from store.ledger import Ledger
+from store.ledger import Account, Ledger
 from store.private import PrivateDatasets
 from store.releases import Releases
 
@@ -74,6 +74,16 @@ class Spending:
         ((_, reference),) = references.items()
         return Price(reference.private, spec.privacy_loss({name: info(one) for name, one in references.items()}))
 
+    def offer(self, spec: Spec, tenant: str) -> tuple[Price, bool]:
+        """What a release would cost, and whether as much is left.
+
+        Raises:
+            NotProtected: its data set has no account.
+        """
+        price = self.price(spec, tenant)
+        account = self._account(price.digest, tenant)
+        return price, account.terms.budget.admits(account.spent + price.loss)
+
     def settled(self, specs: Sequence[Spec], submissions: list[Submission], principal: Principal) -> list[Submission]:
         """The submissions, of which the releases are paid for and know under which id they will be published.
 
@@ -123,12 +133,16 @@ class Spending:
     def _check_together(self, prices: Sequence[Price], tenant: str) -> None:
         """See that several releases fit their budgets together, before the first is charged."""
         for digest in {price.digest for price in prices}:
-            account = self.ledger().account(tenant, digest)
-            if account is None:
-                raise NotProtected("Releases are made of protected data sets alone: protect this one first.")
+            account = self._account(digest, tenant)
             total = sum((price.loss for price in prices if price.digest == digest), account.spent)
             if not account.terms.budget.admits(total):
                 raise BudgetExceeded("The releases together cost more than is left of the data set's budget.")
+
+    def _account(self, digest: str, tenant: str) -> Account:
+        account = self.ledger().account(tenant, digest)
+        if account is None:
+            raise NotProtected("Releases are made of protected data sets alone: protect this one first.")
+        return account
 
 
 def release_id(tenant: str, key: str) -> str:

@@ -54,6 +54,10 @@ class Spec(BaseModel):
             InvalidSpec: a parameter does not fit the arrays; its `errors` name the fields.
         """
 
+    def plan(self, infos: Mapping[str, ArrayInfo]) -> dict[str, Any]:
+        """What is to be told of how it would be computed, from shapes and public terms alone."""
+        return {}
+
     def privacy_loss(self, infos: Mapping[str, ArrayInfo]) -> Loss:
         """What a release costs, from the request and the public terms alone."""
         raise TypeError(f"{type(self).__name__} releases nothing")

@@ -13,12 +13,8 @@ from mercer.arrays import digest, header_bytes, to_npy
 from mercer.specs import Gram
 from service.app import create_app
 from service.settings import Settings
-from store.batches import BatchFiles
-from store.datasets import Datasets
-from store.keys import ApiKeys
 from store.local import LocalObjects
 from store.results import Results
-from store.webhooks import Registrations
 
 SPEC = dict(Gram.examples[0])
 TIMINGS = {"transfer_ms": 0.1, "compute_ms": 0.2}
@@ -54,15 +50,9 @@ async def broker(settings):
     await broker.close()
 
 
-def make_app(settings, broker, objects):
-    datasets = Datasets(objects, settings.max_upload_bytes)
-    keys, webhooks = ApiKeys(objects), Registrations(objects)
-    return create_app(settings, broker, datasets, Results(objects), BatchFiles(objects), keys, webhooks)
-
-
 @pytest.fixture
 async def app(settings, broker, objects):
-    app = make_app(settings, broker, objects)
+    app = create_app(settings, broker, objects)
     yield app
     await app.state.parts.admitter.close()
     await app.state.parts.sender.close()

@@ -14,8 +14,9 @@ from pydantic import SecretStr
 
 from mercer.arrays import digest, to_npy
 from mercer.keys import Scope
+from service.app import create_app
 from service.scopes import protect
-from tests.service.conftest import SPEC, assert_problem, make_app
+from tests.service.conftest import SPEC, assert_problem
 
 ROOT_KEY = "root-key-of-the-tests-" + "0" * 32
 DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "openapi.yaml").read_text())
@@ -208,7 +209,7 @@ async def test_the_right_key_is_answered(route, owned, as_key, create):
 
 
 async def test_a_service_without_a_root_key_asks_nobody(settings, broker, objects):
-    app = make_app(settings.model_copy(update={"root_key": None}), broker, objects)
+    app = create_app(settings.model_copy(update={"root_key": None}), broker, objects)
     transport = httpx2.ASGITransport(app)
     async with httpx2.AsyncClient(transport=transport, base_url="http://testserver") as client:
         assert (await client.get("/v1/jobs")).status_code == 200

@@ -9,7 +9,8 @@ import service.admitting
 import service.batch_lines
 from broker.files import Part
 from broker.records import Submission
-from tests.service.conftest import SPEC, assert_problem, make_app
+from service.app import create_app
+from tests.service.conftest import SPEC, assert_problem
 
 STATES = ("queued", "running", "succeeded", "failed", "cancelled", "expired", "dead")
 
@@ -253,7 +254,7 @@ async def test_a_service_that_ends_in_the_middle_of_the_admission_loses_nothing_
     batch = await submit(12)
     await asyncio.sleep(0.005)
     await app.state.parts.admitter.close()
-    again = make_app(settings, broker, objects).state.parts.admitter
+    again = create_app(settings, broker, objects).state.parts.admitter
     again.wake()
     await admitted(12)
     await again.close()

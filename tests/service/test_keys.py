@@ -8,7 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 import service.keyring
-from tests.service.conftest import assert_problem, make_app
+from service.app import create_app
+from tests.service.conftest import assert_problem
 
 ROOT_KEY = "root-key-of-the-tests-" + "0" * 32
 
@@ -43,7 +44,7 @@ def create(ask):
 @pytest.fixture
 async def other_app(settings, broker, objects):
     """Another process on the same store."""
-    app = make_app(settings, broker, objects)
+    app = create_app(settings, broker, objects)
     yield app
     await app.state.parts.admitter.close()
 
@@ -163,7 +164,7 @@ async def test_what_is_remembered_has_a_bound(create, ask, app, monkeypatch):
 
 
 async def test_on_a_service_that_asks_for_no_keys_they_can_be_prepared(settings, broker, objects, ask):
-    open_app = make_app(settings.model_copy(update={"root_key": None}), broker, objects)
+    open_app = create_app(settings.model_copy(update={"root_key": None}), broker, objects)
     answer = await ask(
         "", "POST", "/v1/keys", to=open_app, json={"name": "k", "scopes": ["jobs:read"], "tenant": "acme"}
     )

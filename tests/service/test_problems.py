@@ -8,7 +8,8 @@ from broker.service_broker import ServiceBroker
 from mercer.errors import BY_CODE
 from mercer.kernels import FUNCTIONS
 from mercer.specs import KINDS
-from tests.service.conftest import SPEC, assert_problem, make_app
+from service.app import create_app
+from tests.service.conftest import SPEC, assert_problem
 
 GAUSSIAN = {"family": "gaussian"}
 DIGEST = "sha256:" + "0" * 64
@@ -287,7 +288,7 @@ async def test_when_redis_is_away_the_client_is_told_when_to_come_back(settings,
     broker = ServiceBroker(
         "unix:///nowhere.sock", namespace="x", result_ttl_s=1, idempotency_ttl_s=1, limits=Limits(1, 1, 0.8)
     )
-    away = make_app(settings, broker, objects)
+    away = create_app(settings, broker, objects)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(away), base_url="http://testserver") as client:
         answer = await client.post("/v1/jobs", json=SPEC)
     await broker.close()

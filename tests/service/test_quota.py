@@ -8,7 +8,8 @@ import pytest
 
 import service.quota
 from mercer.arrays import digest, to_npy
-from tests.service.conftest import assert_problem, make_app
+from service.app import create_app
+from tests.service.conftest import assert_problem
 
 LIMIT = 30_000
 
@@ -94,7 +95,7 @@ async def test_after_a_deletion_there_is_room_at_once(put, client):
 async def test_what_another_process_stored_counts_within_seconds(put, settings, broker, objects, monkeypatch):
     monkeypatch.setattr(service.quota, "MEASURED_S", 0.2)
     await fill(put, 1)
-    app = make_app(settings, broker, objects)
+    app = create_app(settings, broker, objects)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://testserver") as other:
         assert (await put(npy(8), to=other)).status_code == 201
     await app.state.parts.admitter.close()

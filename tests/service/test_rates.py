@@ -9,8 +9,9 @@ from pydantic import SecretStr
 from broker.limits import Limits
 from broker.service_broker import ServiceBroker
 from mercer.errors import RateLimited
+from service.app import create_app
 from service.rates import RateLimits
-from tests.service.conftest import assert_problem, make_app
+from tests.service.conftest import assert_problem
 
 ROOT_KEY = "root-key-of-the-tests-" + "0" * 32
 
@@ -60,7 +61,7 @@ async def test_while_redis_is_away_nothing_is_limited():
 @pytest.fixture
 async def limited(settings, broker, objects):
     few = {"root_key": SecretStr(ROOT_KEY), "key_rate": 0.5, "key_burst": 3}
-    app = make_app(settings.model_copy(update=few), broker, objects)
+    app = create_app(settings.model_copy(update=few), broker, objects)
     transport = httpx2.ASGITransport(app)
     headers = {"authorization": f"Bearer {ROOT_KEY}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://testserver", headers=headers) as client:

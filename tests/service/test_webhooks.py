@@ -16,9 +16,10 @@ import service.sending
 import service.webhook_messages
 from broker.worker_broker import WorkerBroker
 from mercer.webhooks import WebhookEvent
+from service.app import create_app
 from service.settings import Settings
 from store.webhooks import Registrations
-from tests.service.conftest import SPEC, FakeWorker, assert_problem, make_app
+from tests.service.conftest import SPEC, FakeWorker, assert_problem
 from tests.service.receivers import receiving
 
 ALLOWED = {"webhooks_allow_http": ("localhost",), "webhooks_allow_private": (ip_network("127.0.0.0/8"),)}
@@ -408,7 +409,7 @@ async def test_what_a_process_was_delivering_when_it_died_another_delivers(
     for task in (*parts.sender._tasks, *parts.sender._serving):
         task.cancel()  # as abrupt as kill -9: nothing is settled
     receiver.hold.set()
-    again = make_app(settings, broker, objects)
+    again = create_app(settings, broker, objects)
     again.state.parts.sender.wake()
     try:
         await until(lambda: len(receiver.received) == 2)

@@ -21,6 +21,7 @@ from store.results import Results
 from tests.workers.jobs import claimed, finished, gram, submission, upload
 from workers import memory
 from workers.batch import Batch, Bench
+from workers.loading import Shelves
 from workers.watch import Watch
 
 MB = 2**20

@@ -1,0 +1,117 @@
+"""`client.private`: data sets that nobody can read, and what may be released of them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from mercer.points import PrivateReference
+from mercer.privacy.terms import Box, Neighbours, Terms
+from mercer.private import PrivateDataset, Spent
+from mercer.private_flows import delete_private, digest_of, fetch_private, fetch_spent, list_private, protect
+from mercer.transport import AsyncTransport, SyncTransport
+from mercer.uploads import source
+
+USUAL_MAX_RECORDS = 10_000_000
+
+
+class Private:
+    """`client.private`; protecting needs a key with the scope private:admin, reading one with private:read."""
+
+    def __init__(self, transport: SyncTransport) -> None:
+        self._transport = transport
+
+    def protect(
+        self,
+        data: str | os.PathLike[str] | np.ndarray[Any, Any],
+        *,
+        epsilon: float,
+        delta: float = 0.0,
+        neighbours: Neighbours | str,
+        domain: Box,
+        max_records: int = USUAL_MAX_RECORDS,
+    ) -> PrivateDataset:
+        """Give the service a data set that nobody can read or compute on, except through private releases.
+
+        The terms are public, hold for ever and must not be taken from the data.
+
+        Args:
+            data: An .npy, .csv or .parquet file, or an array, a record a row.
+            epsilon: Budget of all releases together.
+            delta: Budget of all releases together; 0 allows pure epsilon releases only.
+            neighbours: add_or_remove_one or change_one: which data sets a release must not tell apart.
+            domain: Where records may lie; others are moved to its border.
+            max_records: The most that there may be, which costs are counted with.
+
+        Raises:
+            Protected: the same bytes are here as a data set that anybody may read.
+            AlreadyProtected: they are protected on other terms.
+            InvalidArray: they do not fit the terms.
+        """
+        terms = _terms(epsilon, delta, neighbours, domain, max_records)
+        return self._transport.run(protect(source(data), terms))
+
+    def list(self) -> list[PrivateDataset]:
+        """All of them."""
+        return self._transport.run(list_private())
+
+    def budget(self, private: PrivateDataset | PrivateReference | str) -> PrivateDataset:
+        """Its terms, and what is left of its budget.
+
+        Raises:
+            UnknownDataset: there is none.
+        """
+        return self._transport.run(fetch_private(digest_of(private)))
+
+    def spent(self, private: PrivateDataset | PrivateReference | str) -> list[Spent]:
+        """What was spent on it, by whom and on what, the oldest first."""
+        return self._transport.run(fetch_spent(digest_of(private)))
+
+    def delete(self, private: PrivateDataset | PrivateReference | str) -> None:
+        """Delete its data; what was spent stays spent, also if the same bytes come again."""
+        self._transport.run(delete_private(digest_of(private)))
+
+
+class AsyncPrivate:
+    """`client.private` of an AsyncClient: as Private, with await."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def protect(
+        self,
+        data: str | os.PathLike[str] | np.ndarray[Any, Any],
+        *,
+        epsilon: float,
+        delta: float = 0.0,
+        neighbours: Neighbours | str,
+        domain: Box,
+        max_records: int = USUAL_MAX_RECORDS,
+    ) -> PrivateDataset:
+        """See Private.protect."""
+        terms = _terms(epsilon, delta, neighbours, domain, max_records)
+        return await self._transport.run(protect(source(data), terms))
+
+    async def list(self) -> list[PrivateDataset]:
+        """See Private.list."""
+        return await self._transport.run(list_private())
+
+    async def budget(self, private: PrivateDataset | PrivateReference | str) -> PrivateDataset:
+        """See Private.budget."""
+        return await self._transport.run(fetch_private(digest_of(private)))
+
+    async def spent(self, private: PrivateDataset | PrivateReference | str) -> list[Spent]:
+        """See Private.spent."""
+        return await self._transport.run(fetch_spent(digest_of(private)))
+
+    async def delete(self, private: PrivateDataset | PrivateReference | str) -> None:
+        """See Private.delete."""
+        await self._transport.run(delete_private(digest_of(private)))
+
+
+def _terms(epsilon: float, delta: float, neighbours: Neighbours | str, domain: Box, max_records: int) -> Terms:
+    return Terms(
+        epsilon=epsilon, delta=delta, neighbours=Neighbours(neighbours), domain=domain, max_records=max_records
+    )
