@@ -15,7 +15,7 @@ from mercer.private import Plan, PrivateDataset, Protection, Spent
 from mercer.retries import RESTART_PATIENCE_S, exchange
 from mercer.specs import Spec
 from mercer.steps import Flow, Request, Work
-from mercer.submitting import JSON_HEADERS, body_of, outgoing_of, upload_arrays
+from mercer.submitting import JSON_HEADERS, Uploaded, body_of, outgoing_of, upload_arrays
 from mercer.uploads import NPY, Source
 
 
@@ -71,7 +71,8 @@ def fetch_release(release_id: str) -> Flow[tuple[np.ndarray[Any, Any], dict[str,
 
 def plan(spec: Spec) -> Flow[Plan]:
     """What a job would cost."""
-    outgoing, uploaded = outgoing_of(spec), {}
+    outgoing = outgoing_of(spec)
+    uploaded: Uploaded = {}
     yield from upload_arrays([outgoing], uploaded)
     request = Request("POST", "/v1/plan", headers=JSON_HEADERS, body=body_of(outgoing, uploaded))
     return Plan.model_validate_json((yield from exchange(request)).body)

@@ -53,10 +53,6 @@ class Private:
         terms = _terms(epsilon, delta, neighbours, domain, max_records)
         return self._transport.run(protect(source(data), terms))
 
-    def list(self) -> list[PrivateDataset]:
-        """All of them."""
-        return self._transport.run(list_private())
-
     def budget(self, private: PrivateDataset | PrivateReference | str) -> PrivateDataset:
         """Its terms, and what is left of its budget.
 
@@ -72,6 +68,10 @@ class Private:
     def delete(self, private: PrivateDataset | PrivateReference | str) -> None:
         """Delete its data; what was spent stays spent, also if the same bytes come again."""
         self._transport.run(delete_private(digest_of(private)))
+
+    def list(self) -> list[PrivateDataset]:
+        """All of them."""
+        return self._transport.run(list_private())
 
 
 class AsyncPrivate:
@@ -94,10 +94,6 @@ class AsyncPrivate:
         terms = _terms(epsilon, delta, neighbours, domain, max_records)
         return await self._transport.run(protect(source(data), terms))
 
-    async def list(self) -> list[PrivateDataset]:
-        """See Private.list."""
-        return await self._transport.run(list_private())
-
     async def budget(self, private: PrivateDataset | PrivateReference | str) -> PrivateDataset:
         """See Private.budget."""
         return await self._transport.run(fetch_private(digest_of(private)))
@@ -109,6 +105,10 @@ class AsyncPrivate:
     async def delete(self, private: PrivateDataset | PrivateReference | str) -> None:
         """See Private.delete."""
         await self._transport.run(delete_private(digest_of(private)))
+
+    async def list(self) -> list[PrivateDataset]:
+        """See Private.list."""
+        return await self._transport.run(list_private())
 
 
 def _terms(epsilon: float, delta: float, neighbours: Neighbours | str, domain: Box, max_records: int) -> Terms:
