@@ -1,0 +1,83 @@
+"""Private kernel sums: the noise first, then the exact sum, and nothing of the sum is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+
+from gpu.device import Device
+from gpu.leaves import Floats
+from gpu.private.fourier import FourierSums
+from gpu.private.noise import discrete_laplace, rounded_gaussian
+from gpu.private.pipeline import exact_sums
+from gpu.task import Answer, Task
+from mercer.privacy.density import digest
+from mercer.privacy.fourier import FourierFeatures
+from mercer.privacy.recipe import BITS, Recipe
+from mercer.privacy.terms import Terms
+from mercer.specs.private_density import PrivateDensity, spectrum_of
+
+INT64 = np.dtype(np.int64)
+
+
+def reference(spec: PrivateDensity, points: Floats, at: Floats) -> Floats:
+    """The kernel sums themselves, (n,), without noise or features: what a release estimates."""
+    name, scale = spectrum_of(spec.kernel)
+    z = (points[:, None, :] - at[None, :, :]) / np.asarray(scale)
+    l1, l2 = np.abs(z).sum(axis=2), np.sqrt((z**2).sum(axis=2))
+    values = {
+        "gaussian": lambda: np.exp(-(l2**2) / 2),
+        "exponential": lambda: np.exp(-l2),
+        "laplacian_l1": lambda: np.exp(-l1),
+        "rational_l2_squared": lambda: 1 / (1 + l2**2),
+        "rational_l2": lambda: 1 / (1 + l2),
+        "rational_l1": lambda: 1 / (1 + l1),
+    }[name]()
+    return cast(Floats, values.sum(axis=0))
+
+
+def run(tasks: Sequence[Task], device: Device) -> list[Answer]:
+    """One release for each task."""
+    return [_released(task, device) for task in tasks]
+
+
+def _released(task: Task, device: Device) -> Answer:
+    spec, terms = cast(PrivateDensity, task.spec), cast(Terms, task.about["x"])
+    recipe, (spectrum, scale) = spec.recipe(terms), spectrum_of(spec.kernel)
+    drawn = FourierFeatures.draw(spectrum, np.array(scale), terms.domain, recipe.n_features, spec.feature_seed)
+    vector = _noise(recipe)
+    vector[:-1] += exact_sums(FourierSums(drawn, BITS), task.arrays["x"], device)
+    vector[-1] += len(task.arrays["x"]) * recipe.count_weight * 2**BITS
+    return Answer(vector.shape, INT64, (vector,), _parameters(spec, terms, recipe, drawn))
+
+
+def _noise(recipe: Recipe) -> Floats:
+    sampler = rounded_gaussian if recipe.delta else discrete_laplace
+    return sampler(recipe.scale, 2 * recipe.n_features + 1)
+
+
+def _parameters(spec: PrivateDensity, terms: Terms, recipe: Recipe, drawn: FourierFeatures) -> dict[str, Any]:
+    """Everything that is public, and enough to answer with."""
+    spectrum, scale = spectrum_of(spec.kernel)
+    return {
+        "kind": spec.kind,
+        "data": spec.x.private,
+        "kernel": spec.kernel.model_dump(mode="json", exclude_none=True),
+        "spectrum": spectrum,
+        "scale": scale,
+        "box": terms.domain.model_dump(mode="json"),
+        "neighbours": recipe.neighbours,
+        "spent": {"epsilon": spec.epsilon, "delta": spec.delta},
+        "noise": "rounded_gaussian" if recipe.delta else "discrete_laplace",
+        "noise_scale": str(recipe.scale),
+        "sensitivity": recipe.l2 if recipe.delta else recipe.l1,
+        "n_features": recipe.n_features,
+        "feature_seed": spec.feature_seed,
+        "frequencies_sha256": digest(drawn),
+        "bits": BITS,
+        "count_weight": recipe.count_weight,
+        "noise_error": recipe.noise_error,
+        "count_error": recipe.count_error,
+    }

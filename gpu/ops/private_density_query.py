@@ -1,0 +1,26 @@
+"""Answers of a release: the arithmetic is the release's own, so that it is the same wherever it is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gpu.device import Device
+from gpu.task import Answer, Task
+from mercer.privacy.density import answers
+
+DOUBLE = np.dtype(np.float64)
+
+
+def run(tasks: Sequence[Task], device: Device) -> list[Answer]:
+    """One answer for each task."""
+    return [_answered(task) for task in tasks]
+
+
+def _answered(task: Task) -> Answer:
+    found = answers(task.arrays["release"], dict(task.about["release"]), np.asarray(task.arrays["points"]))
+    array = np.column_stack([found.sums, found.means])
+    facts = found._asdict()
+    del facts["sums"], facts["means"]
+    return Answer(array.shape, DOUBLE, (array,), facts)

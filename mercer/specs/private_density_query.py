@@ -1,0 +1,70 @@
+"""Questions to a release: they cost nothing and see no data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+
+from mercer.arrays import ArrayInfo
+from mercer.errors import FieldError, InvalidSpec
+from mercer.points import ArrayReference, PointsField, ReleaseField
+from mercer.privacy.density import POINTS_AT_ONCE, DensityAnswer
+from mercer.specs.base import Cost, Spec
+
+
+class PrivateDensityQuery(Spec):
+    """Estimates of f(y) = sum_i k(x_i, y) at points y, from a release of private_density.
+
+    The result has the rows [sum, mean], mean = sum / number of records as released, shape (n, 2). Post-processing of
+    the release: it costs no privacy (Dwork and Roth, The algorithmic foundations of differential privacy (2014),
+    proposition 2.1), and gives the same bits as the release answers by itself.
+    """
+
+    kind: Literal["private_density_query"] = "private_density_query"
+    release: ReleaseField
+    """The id of a release."""
+    points: PointsField
+    """Where to ask, shape (n, d)."""
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = (
+        {
+            "kind": "private_density_query",
+            "release": {"release": "0" * 32},
+            "points": [[0.5, 0.5], [0.1, 0.9]],
+        },
+    )
+
+    @classmethod
+    def answer(cls, array: np.ndarray[Any, Any], facts: Mapping[str, Any]) -> DensityAnswer:
+        """The sums and means with their errors."""
+        return DensityAnswer(array[:, 0], array[:, 1], **facts)
+
+    def arrays(self) -> dict[str, ArrayReference]:
+        """The release and the points."""
+        return {"release": self.release, "points": self.points}
+
+    def check(self, infos: Mapping[str, ArrayInfo]) -> None:
+        """A density, and points of its dimensions.
+
+        Raises:
+            InvalidSpec: naming the field at fault.
+        """
+        about, d = infos["release"].about, infos["points"].shape[1]
+        if about.get("kind") != "private_density":
+            detail = f"expected a release of private_density, got one of {about.get('kind')}"
+            raise InvalidSpec("The release does not fit.", errors=(FieldError("/release", detail),))
+        if d != (wanted := len(about["box"]["low"])):
+            detail = f"expected shape (n, {wanted}) as the release has, got {infos['points'].shape}"
+            raise InvalidSpec("The points do not fit.", errors=(FieldError("/points", detail),))
+
+    def batch_key(self, infos: Mapping[str, ArrayInfo]) -> str:
+        """Any may share a batch."""
+        return f"{self.kind}:query"
+
+    def cost(self, infos: Mapping[str, ArrayInfo]) -> Cost:
+        """The features of the points, some at a time."""
+        n, d = infos["points"].shape
+        m = infos["release"].shape[0]
+        return Cost(n * m * (2 * d + 40), 8 * (n * d + m), 16 * n, 8 * min(n, POINTS_AT_ONCE) * 10 * m + 8 * d * m)
