@@ -20,6 +20,7 @@ from mercer.points import DatasetReference, Rows
 from mercer.specs import (
     EnergyBasedSlicedWasserstein,
     Gram,
+    SlicedWassersteinBarycenter,
     SlicedWassersteinFlow,
     SlicedWassersteinTest,
     Spec,
@@ -46,6 +47,7 @@ __all__ = [
     "MercerError",
     "Priority",
     "Rows",
+    "SlicedWassersteinBarycenter",
     "SlicedWassersteinFlow",
     "SlicedWassersteinTest",
     "Spec",

@@ -7,11 +7,12 @@ from pydantic import Field, TypeAdapter
 from mercer.specs.base import Cost, Spec
 from mercer.specs.energy_based_sliced_wasserstein import EnergyBasedSlicedWasserstein
 from mercer.specs.gram import Gram
+from mercer.specs.sliced_wasserstein_barycenter import SlicedWassersteinBarycenter
 from mercer.specs.sliced_wasserstein_flow import SlicedWassersteinFlow
 from mercer.specs.sliced_wasserstein_test import SlicedWassersteinTest
 
 JobSpec = Annotated[
-    Gram | EnergyBasedSlicedWasserstein | SlicedWassersteinFlow | SlicedWassersteinTest,
+    Gram | EnergyBasedSlicedWasserstein | SlicedWassersteinBarycenter | SlicedWassersteinFlow | SlicedWassersteinTest,
     Field(discriminator="kind"),
 ]
 
@@ -27,6 +28,7 @@ __all__ = [
     "EnergyBasedSlicedWasserstein",
     "Gram",
     "JobSpec",
+    "SlicedWassersteinBarycenter",
     "SlicedWassersteinFlow",
     "SlicedWassersteinTest",
     "Spec",
