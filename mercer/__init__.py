@@ -19,6 +19,7 @@ from mercer.jobs import Dataset, Job, Priority, State
 from mercer.points import DatasetReference, Rows
 from mercer.specs import (
     EnergyBasedSlicedWasserstein,
+    GeneralisedSlicedWasserstein,
     Gram,
     SlicedWassersteinBarycenter,
     SlicedWassersteinFlow,
@@ -41,6 +42,7 @@ __all__ = [
     "Delivery",
     "EnergyBasedSlicedWasserstein",
     "Event",
+    "GeneralisedSlicedWasserstein",
     "Gram",
     "Job",
     "JobHandle",

@@ -49,7 +49,7 @@ def _add_field(command: argparse.ArgumentParser, name: str, field: FieldInfo, *,
     elif field.annotation is bool:
         command.add_argument(flag, action="store_true", default=None, help=about)
     elif choices := _choices(field):
-        command.add_argument(flag, choices=choices, required=field.is_required(), help=about)
+        command.add_argument(flag, type=_value, choices=choices, required=field.is_required(), help=about)
     else:
         read = str if _is_kernel(field) else _value
         command.add_argument(flag, type=read, required=field.is_required(), metavar=name.upper(), help=about)
@@ -75,10 +75,10 @@ def _about(field: FieldInfo) -> str:
     return f"{about} (default: {field.default})" if known else about
 
 
-def _choices(field: FieldInfo) -> list[str] | None:
-    """The words that the field takes, where it takes nothing else."""
+def _choices(field: FieldInfo) -> list[Any] | None:
+    """The words or numbers that the field takes, where it takes nothing else."""
     literals = [part for part in _parts(field.annotation) if get_origin(part) is Literal]
-    return [str(word) for literal in literals for word in get_args(literal)] or None
+    return [word for literal in literals for word in get_args(literal)] or None
 
 
 def _value(text: str) -> Any:

@@ -6,13 +6,19 @@ from pydantic import Field, TypeAdapter
 
 from mercer.specs.base import Cost, Spec
 from mercer.specs.energy_based_sliced_wasserstein import EnergyBasedSlicedWasserstein
+from mercer.specs.generalised_sliced_wasserstein import GeneralisedSlicedWasserstein
 from mercer.specs.gram import Gram
 from mercer.specs.sliced_wasserstein_barycenter import SlicedWassersteinBarycenter
 from mercer.specs.sliced_wasserstein_flow import SlicedWassersteinFlow
 from mercer.specs.sliced_wasserstein_test import SlicedWassersteinTest
 
 JobSpec = Annotated[
-    Gram | EnergyBasedSlicedWasserstein | SlicedWassersteinBarycenter | SlicedWassersteinFlow | SlicedWassersteinTest,
+    Gram
+    | EnergyBasedSlicedWasserstein
+    | GeneralisedSlicedWasserstein
+    | SlicedWassersteinBarycenter
+    | SlicedWassersteinFlow
+    | SlicedWassersteinTest,
     Field(discriminator="kind"),
 ]
 
@@ -26,6 +32,7 @@ __all__ = [
     "SPEC",
     "Cost",
     "EnergyBasedSlicedWasserstein",
+    "GeneralisedSlicedWasserstein",
     "Gram",
     "JobSpec",
     "SlicedWassersteinBarycenter",
