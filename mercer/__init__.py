@@ -13,6 +13,7 @@ from mercer.batch_handles import AsyncBatchHandle, BatchHandle
 from mercer.batches import Batch, BatchLine
 from mercer.client import Client
 from mercer.errors import MercerError
+from mercer.estimates import SlicedWassersteinEstimate
 from mercer.events import Event
 from mercer.handles import AsyncJobHandle, Completed, JobHandle, as_completed
 from mercer.jobs import Dataset, Job, Priority, State
@@ -21,6 +22,7 @@ from mercer.specs import (
     EnergyBasedSlicedWasserstein,
     GeneralisedSlicedWasserstein,
     Gram,
+    SlicedWasserstein,
     SlicedWassersteinBarycenter,
     SlicedWassersteinFlow,
     SlicedWassersteinTest,
@@ -49,7 +51,9 @@ __all__ = [
     "MercerError",
     "Priority",
     "Rows",
+    "SlicedWasserstein",
     "SlicedWassersteinBarycenter",
+    "SlicedWassersteinEstimate",
     "SlicedWassersteinFlow",
     "SlicedWassersteinTest",
     "Spec",

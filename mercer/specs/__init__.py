@@ -8,6 +8,7 @@ from mercer.specs.base import Cost, Spec
 from mercer.specs.energy_based_sliced_wasserstein import EnergyBasedSlicedWasserstein
 from mercer.specs.generalised_sliced_wasserstein import GeneralisedSlicedWasserstein
 from mercer.specs.gram import Gram
+from mercer.specs.sliced_wasserstein import SlicedWasserstein
 from mercer.specs.sliced_wasserstein_barycenter import SlicedWassersteinBarycenter
 from mercer.specs.sliced_wasserstein_flow import SlicedWassersteinFlow
 from mercer.specs.sliced_wasserstein_test import SlicedWassersteinTest
@@ -16,6 +17,7 @@ JobSpec = Annotated[
     Gram
     | EnergyBasedSlicedWasserstein
     | GeneralisedSlicedWasserstein
+    | SlicedWasserstein
     | SlicedWassersteinBarycenter
     | SlicedWassersteinFlow
     | SlicedWassersteinTest,
@@ -35,6 +37,7 @@ __all__ = [
     "GeneralisedSlicedWasserstein",
     "Gram",
     "JobSpec",
+    "SlicedWasserstein",
     "SlicedWassersteinBarycenter",
     "SlicedWassersteinFlow",
     "SlicedWassersteinTest",
