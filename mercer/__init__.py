@@ -13,13 +13,17 @@ from mercer.batch_handles import AsyncBatchHandle, BatchHandle
 from mercer.batches import Batch, BatchLine
 from mercer.client import Client
 from mercer.errors import MercerError
+from mercer.estimates import SlicedWassersteinEstimate
 from mercer.events import Event
 from mercer.handles import AsyncJobHandle, Completed, JobHandle, as_completed
 from mercer.jobs import Dataset, Job, Priority, State
 from mercer.points import DatasetReference, Rows
 from mercer.specs import (
     EnergyBasedSlicedWasserstein,
+    GeneralisedSlicedWasserstein,
     Gram,
+    SlicedWasserstein,
+    SlicedWassersteinBarycenter,
     SlicedWassersteinFlow,
     SlicedWassersteinTest,
     Spec,
@@ -40,12 +44,16 @@ __all__ = [
     "Delivery",
     "EnergyBasedSlicedWasserstein",
     "Event",
+    "GeneralisedSlicedWasserstein",
     "Gram",
     "Job",
     "JobHandle",
     "MercerError",
     "Priority",
     "Rows",
+    "SlicedWasserstein",
+    "SlicedWassersteinBarycenter",
+    "SlicedWassersteinEstimate",
     "SlicedWassersteinFlow",
     "SlicedWassersteinTest",
     "Spec",

@@ -58,6 +58,7 @@ def _invalid(detail: str) -> InvalidArray:
     return InvalidArray(f"not an npy file that can be read: {detail}")
 
 
+@lru_cache(maxsize=64)
 def header_length(head: bytes) -> int:
     """How many bytes the npy header takes, magic included.
 

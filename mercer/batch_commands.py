@@ -17,9 +17,10 @@ from pydantic import BaseModel
 from mercer.batch_handles import BatchHandle
 from mercer.batches import Batch, BatchLine, BatchStatus
 from mercer.client import Client
-from mercer.commands import Interrupted, table
+from mercer.commands import Interrupted
 from mercer.errors import InvalidRequest, JobFailed
 from mercer.progress import watching
+from mercer.tables import table
 from mercer.waiting import Fetched
 
 MAX_NAME = 150

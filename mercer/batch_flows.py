@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import tempfile
 import time
@@ -13,6 +12,7 @@ from typing import IO, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from pydantic import BaseModel
+from pydantic_core import to_json
 
 from mercer.batches import MEDIA_TYPE, Batch, BatchLine
 from mercer.downloads import Watch
@@ -57,9 +57,7 @@ def write_lines(pairs: Pairs, file: IO[bytes]) -> Flow[None]:
     for held in held_specs(specs()):
         yield from upload_arrays(held, uploaded)
         for name, outgoing in zip(names, held, strict=True):
-            file.write(
-                b'{"custom_id":' + json.dumps(name).encode() + b',"spec":' + body_of(outgoing, uploaded) + b"}\n"
-            )
+            file.write(b'{"custom_id":%b,"spec":%b}\n' % (to_json(name), body_of(outgoing, uploaded)))
         names.clear()
 
 

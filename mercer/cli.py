@@ -13,12 +13,14 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from mercer import batch_commands, commands, key_commands, spec_commands, webhook_commands
+from mercer import batch_commands, commands, key_commands, private_commands, spec_commands, webhook_commands
 from mercer.client import Client
 from mercer.errors import ConnectionFailed, MercerError, Unavailable
 from mercer.jobs import Priority, State
 from mercer.keys import Scope
 from mercer.plots import PlotsNotInstalled
+from mercer.privacy.terms import Neighbours
+from mercer.private_handles import USUAL_MAX_RECORDS
 from mercer.specs import KINDS
 
 DONE, REFUSED, WRONG_USAGE, NO_SERVICE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -94,6 +96,7 @@ def parser() -> argparse.ArgumentParser:
     _add_job_commands(commands_of)
     _add_batch(commands_of)
     _add_datasets(commands_of)
+    _add_private(commands_of)
     _add_keys(commands_of)
     _add_webhooks(commands_of)
     kernels = commands_of.add_parser("kernels", help="the kernel functions and their formulas")
@@ -194,6 +197,34 @@ def _add_datasets(commands_of: argparse._SubParsersAction[argparse.ArgumentParse
     delete.add_argument("digest", nargs="+")
     prune = actions.add_parser("prune", parents=[common], help="delete data sets that were uploaded long ago")
     prune.add_argument("--older-than-days", type=float, required=True, metavar="DAYS")
+
+
+def _add_private(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    private = commands_of.add_parser("private", help="protect data sets, see what was spent on them")
+    actions = private.add_subparsers(required=True, metavar="ACTION")
+    protect = actions.add_parser(
+        "protect", parents=[_common("print the record")], help="upload one that nobody can read"
+    )
+    protect.add_argument("file", type=Path, help="records, a row each: an .npy, .csv or .parquet file")
+    protect.add_argument("--epsilon", type=float, required=True, help="budget of all releases together")
+    protect.add_argument("--delta", type=float, default=0.0, help="budget of all releases together (default: 0)")
+    protect.add_argument("--neighbours", choices=[one.value for one in Neighbours], required=True)
+    protect.add_argument("--low", required=True, metavar="NUMBERS", help="of the domain, such as 0,0,-1")
+    protect.add_argument("--high", required=True, metavar="NUMBERS", help="of the domain, such as 1,1,1")
+    protect.add_argument("--max-records", type=int, default=USUAL_MAX_RECORDS, help="the most that there may be")
+    protect.set_defaults(command=private_commands.protect)
+    listing = actions.add_parser("list", parents=[_common("print the records")], help="all of them")
+    listing.set_defaults(command=private_commands.listing)
+    for name, command, about in (
+        ("show", private_commands.show, "the terms of one, and what is left"),
+        ("spent", private_commands.spent, "what was spent on one, by whom"),
+    ):
+        action = actions.add_parser(name, parents=[_common("print the record")], help=about)
+        action.add_argument("digest")
+        action.set_defaults(command=command)
+    delete = actions.add_parser("delete", parents=[_common()], help="delete the data; what was spent stays spent")
+    delete.add_argument("digest", nargs="+")
+    delete.set_defaults(command=private_commands.delete)
 
 
 def _add_keys(commands_of: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -18,6 +18,7 @@ from mercer.kernels import FAMILIES
 from mercer.plots import require
 from mercer.spec_commands import check_drawn, draw, made, text_of
 from mercer.specs import KINDS, Spec
+from mercer.tables import table
 from mercer.waiting import answer_of, succeeded
 
 T = TypeVar("T")
@@ -183,15 +184,6 @@ def details(job: Job) -> str:
     record = job.model_dump(mode="json", exclude_none=True, exclude={"result": {"value"}})
     width = max(len(name) for name in record)
     return "\n".join(f"{name:{width}}  {_short(value)}" for name, value in record.items())
-
-
-def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as they must be."""
-    lines = [tuple(heads), *(tuple(row) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    return "\n".join(
-        "  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
 
 
 def _dataset_row(dataset: Dataset) -> tuple[str, ...]:

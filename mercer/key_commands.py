@@ -7,9 +7,9 @@ from argparse import Namespace
 from datetime import UTC, datetime, timedelta
 
 from mercer.client import Client
-from mercer.commands import table
 from mercer.errors import InvalidRequest
 from mercer.keys import ApiKey
+from mercer.tables import table
 
 
 def create(client: Client, arguments: Namespace) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from mercer.client import Client
@@ -17,11 +18,13 @@ from mercer.errors import InvalidRequest
 from mercer.kernels import Family
 from mercer.kernels.text import parse
 from mercer.plots import heat_map
-from mercer.points import Column, DatasetReference, Points
+from mercer.points import Column, DatasetReference, Points, PrivateReference, ReleaseReference
 from mercer.selections import selection
 from mercer.specs import KINDS, Spec
 
-KEPT_BACK = frozenset({"kind"})
+KEPT_BACK = frozenset({"kind", "release_id"})
+NAMES: dict[type[BaseModel], str] = {PrivateReference: "DIGEST", ReleaseReference: "RELEASE"}
+"""How the fields are called that name what the service has."""
 
 
 def add(command: argparse.ArgumentParser, spec: type[Spec]) -> None:
@@ -42,6 +45,8 @@ def _add_field(command: argparse.ArgumentParser, name: str, field: FieldInfo, *,
     flag, about = "--" + name.replace("_", "-"), _about(field)
     if _is(field, Points) and field.is_required():
         command.add_argument(name, type=Path, nargs="+" if several else None, metavar=f"{name}.csv", help=about)
+    elif (reference := _reference(field)) is not None:
+        command.add_argument(name, metavar=NAMES[reference], help=about)
     elif _is(field, Points):
         command.add_argument(flag, type=Path, metavar="FILE", help=about)
     elif _is(field, Column):
@@ -49,7 +54,7 @@ def _add_field(command: argparse.ArgumentParser, name: str, field: FieldInfo, *,
     elif field.annotation is bool:
         command.add_argument(flag, action="store_true", default=None, help=about)
     elif choices := _choices(field):
-        command.add_argument(flag, choices=choices, required=field.is_required(), help=about)
+        command.add_argument(flag, type=_value, choices=choices, required=field.is_required(), help=about)
     else:
         read = str if _is_kernel(field) else _value
         command.add_argument(flag, type=read, required=field.is_required(), metavar=name.upper(), help=about)
@@ -65,6 +70,11 @@ def _is(field: FieldInfo, marker: type) -> bool:
     return any(isinstance(part, marker) for part in (*field.metadata, *_parts(field.annotation)))
 
 
+def _reference(field: FieldInfo) -> type[BaseModel] | None:
+    """PrivateReference or ReleaseReference, where the field is one."""
+    return next((part for part in _parts(field.annotation) if part in NAMES), None)
+
+
 def _is_kernel(field: FieldInfo) -> bool:
     return any(isinstance(part, type) and issubclass(part, Family) for part in _parts(field.annotation))
 
@@ -75,10 +85,10 @@ def _about(field: FieldInfo) -> str:
     return f"{about} (default: {field.default})" if known else about
 
 
-def _choices(field: FieldInfo) -> list[str] | None:
-    """The words that the field takes, where it takes nothing else."""
+def _choices(field: FieldInfo) -> list[Any] | None:
+    """The words or numbers that the field takes, where it takes nothing else."""
     literals = [part for part in _parts(field.annotation) if get_origin(part) is Literal]
-    return [str(word) for literal in literals for word in get_args(literal)] or None
+    return [word for literal in literals for word in get_args(literal)] or None
 
 
 def _value(text: str) -> Any:
@@ -104,6 +114,8 @@ def made(client: Client, kind: type[Spec], arguments: Namespace) -> Spec:
             continue
         if _is(field, Points):
             fields |= _points(client, name, given, arguments)
+        elif (reference := _reference(field)) is not None:
+            fields[name] = reference(**{next(iter(reference.model_fields)): given})
         elif not _is(field, Column):
             fields[name] = parse(given) if _is_kernel(field) else given
     return kind(**(fields | dict(_columns(client, kind, arguments, fields))))

@@ -160,8 +160,8 @@ def _admit(ready: list[bytes], key: str, before: int, options: Options) -> Flow[
 
 def outgoing_of(spec: Spec) -> Outgoing:
     """The spec with its arrays; data sets are not its own."""
-    arrays = {name: array for name, array in spec.arrays().items() if isinstance(array, np.ndarray)}
-    return Outgoing(spec, {name: (_key(array), array) for name, array in arrays.items()})
+    arrays = spec.arrays().items()
+    return Outgoing(spec, {name: (_key(array), array) for name, array in arrays if isinstance(array, np.ndarray)})
 
 
 def held_specs(specs: Iterable[Spec]) -> Iterator[list[Outgoing]]:
@@ -171,8 +171,10 @@ def held_specs(specs: Iterable[Spec]) -> Iterator[list[Outgoing]]:
     held_bytes = 0
     for outgoing in map(outgoing_of, specs):
         held.append(outgoing)
-        held_bytes += sum(array.nbytes for key, array in outgoing.arrays.values() if key not in seen)
-        seen.update(key for key, _ in outgoing.arrays.values())
+        for key, array in outgoing.arrays.values():
+            if key not in seen:
+                seen.add(key)
+                held_bytes += array.nbytes
         if len(held) == SUBMIT_JOBS or held_bytes >= MAX_HELD_BYTES:
             yield held
             held, seen, held_bytes = [], set(), 0
@@ -255,4 +257,4 @@ def body_of(outgoing: Outgoing, uploaded: Uploaded) -> bytes:
     """The spec in JSON, its uploaded arrays by digest."""
     references = {name: uploaded[key][1] for name, (key, _) in outgoing.arrays.items() if key in uploaded}
     sent = outgoing.spec.model_copy(update=references) if references else outgoing.spec
-    return sent.model_dump_json(exclude_none=True).encode()
+    return sent.__pydantic_serializer__.to_json(sent, exclude_none=True)

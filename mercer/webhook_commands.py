@@ -6,8 +6,8 @@ import json
 from argparse import Namespace
 
 from mercer.client import Client
-from mercer.commands import table
 from mercer.errors import DeliveryFailed
+from mercer.tables import table
 from mercer.webhooks import Delivery, DeliveryStatus, Webhook
 
 KEEP = "keep the secret: it is never shown again"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import Annotated, BinaryIO
 
@@ -13,8 +15,8 @@ from broker.files import Due, job_id
 from broker.records import Submission
 from mercer.batches import MAX_LINES
 from mercer.errors import FieldError, InvalidSpec, MercerError
-from mercer.specs import JobSpec
-from service.admission import Admission, below
+from mercer.specs import SPEC, JobSpec, Spec
+from service.admission import KEPT_BYTES, Admission, below
 from service.field_errors import problem_of
 from service.long_bodies import MAX_JSON_BYTES, check_document
 from service.spending import Release, named
@@ -25,6 +27,13 @@ MAX_ERRORS = 100
 
 LINES_AT_ONCE = 100
 """Checked in one turn of a thread: 5 to 10 ms, after which other requests have theirs."""
+
+
+_USUAL = re.compile(
+    rb'[ \t\r]*\{[ \t\r]*"custom_id"[ \t\r]*:[ \t\r]*"([^"\\\x00-\x1f\x7f]{1,64})"[ \t\r]*,'
+    rb'[ \t\r]*"spec"[ \t\r]*:[ \t\r]*(\{.*\})[ \t\r]*\}[ \t\r\n]*'
+)
+"""A line as almost all are written: its name and its spec, which is JSON by itself when the line is."""
 
 
 class Line(BaseModel):
@@ -108,19 +117,33 @@ class Lines:
         if len(text) > MAX_JSON_BYTES:
             raise InvalidSpec(f"expected a line of at most {MAX_JSON_BYTES} bytes, got more; upload its arrays")
         check_document(text)
-        line = Line.model_validate_json(text)
-        if (earlier := self._seen.setdefault(line.custom_id, number)) != number:
+        name, spec, sent = _parsed_line(text)
+        if (earlier := self._seen.setdefault(name, number)) != number:
             detail = f"expected a custom_id of its own, got that of line {earlier}"
             raise InvalidSpec(detail, errors=(FieldError("/custom_id", detail),))
         try:
-            submission = self._admission.submission(line.spec, None)
+            submission = self._admission.submission(spec, None, sent=sent)
         except MercerError as error:
             raise below("/spec", error) from None
-        if line.spec.releases:
-            release = Release(line.spec, submission, None if self._key is None else f"{self._key}/{number}")
+        if spec.releases:
+            release = Release(spec, submission, None if self._key is None else f"{self._key}/{number}")
             self.releases.append(release)
             submission = named(release, self._tenant)
-        return line.custom_id, submission
+        return name, submission
+
+
+def _parsed_line(text: bytes) -> tuple[str, Spec, bytes | None]:
+    """Its name, its spec, and that as it was sent if it may be queued so.
+
+    Raises:
+        ValidationError: as pydantic found it in the whole line.
+    """
+    if usual := _USUAL.fullmatch(text):
+        name, spec = usual.groups()
+        with suppress(ValidationError, UnicodeDecodeError):  # which the whole line tells better
+            return name.decode(), SPEC.validate_json(spec), spec if len(spec) <= KEPT_BYTES else None
+    line = Line.model_validate_json(text)
+    return line.custom_id, line.spec, None
 
 
 def kept_line(custom_id: str, job: Submission) -> bytes:

@@ -146,7 +146,7 @@ class NpyBody:
             self._matrix.write(data)
             return
         self._head += bytes(data)
-        if len(self._head) >= 12 and len(self._head) >= (length := header_length(self._head)):
+        if len(self._head) >= 12 and len(self._head) >= (length := header_length(self._head[:12])):
             self._begin(length)
 
     def finish(self) -> Matrix:

@@ -60,3 +60,10 @@ def outer(function: Compiled) -> Compiled:
     """Compile once on this machine: the entry points, which other processes load from the cache."""
     compiled: Any = numba.njit(nogil=True, error_model="numpy", cache=True)(function)
     return cast(Compiled, compiled)
+
+
+def summing(function: Compiled) -> Compiled:
+    """As `outer`, where sums may be taken in any order: only then can they be taken many at a time."""
+    any_order = {"reassoc", "nsz", "contract"}
+    compiled: Any = numba.njit(nogil=True, error_model="numpy", cache=True, fastmath=any_order)(function)
+    return cast(Compiled, compiled)

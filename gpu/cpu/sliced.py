@@ -1,93 +1,133 @@
-"""W_p^p of projected measures on the CPU: project a chunk of directions, sort, and compare the quantile functions."""
+"""W_p^p of projected measures on the CPU.
+
+A chunk of directions is projected by BLAS, each slice a contiguous row; the rows are sorted; and the cost is summed
+without writing differences. A small request's chunks are computed by one thread each, in its cache. The chunks of a
+large one are shared by all threads: a product over few directions would read the points too often, and memory is then
+the same however many threads there are. How a request is cut depends on it alone, so that it gives the same bits in
+any company.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from gpu.cpu.jit import inner, outer
+from gpu.cpu.sliced_problem import Block, Problem
+from gpu.cpu.workspace import Workspaces
 from gpu.device import Device
 from gpu.leaves import Floats
-from gpu.sliced.measures import Measure, Pair
+from gpu.sliced.measures import Pair
 
-CHUNK_BYTES = 4 * 2**20
-"""Projections that are sorted together: they stay in the cache, and memory is bounded."""
+WORKSPACE_BYTES = 4 * 2**20
+"""Of each thread: a chunk of projections, and what sorting with weights needs."""
+
+GROUPS = 8
+"""For each thread, so that all end at about the same time."""
+
+GROUP_WORK = 100_000
+"""Projected points, about half a millisecond: less is not worth waking a thread."""
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Chunk(NamedTuple):
+    """Directions [start, stop) of a problem."""
+
+    problem: Problem
+    start: int
+    stop: int
+
+    @property
+    def work(self) -> int:
+        """Projected points."""
+        return (self.stop - self.start) * self.problem.atoms
 
 
 def costs(requests: Sequence[tuple[Pair, Floats]], device: Device, report: Callable[[float], None]) -> list[Floats]:
     """As gpu.sliced.slices.costs."""
-    return [_costs(*request, _part(report, index, len(requests))) for index, request in enumerate(requests)]
+    problems = [Problem(pair, directions) for pair, directions in requests]
+    work, done = sum(problem.atoms * len(problem.out) for problem in problems), 0
+    # The threads are ours already: BLAS's own would only get into their way.
+    with device.blas.limit(limits=1, user_api="blas"):
+        for share in _computed(problems, device):
+            done += share
+            report(done / work)
+    return [problem.answer() for problem in problems]
 
 
-def _part(report: Callable[[float], None], index: int, count: int) -> Callable[[float], None]:
-    """Reports the share of one request as that of all."""
-    return lambda share: report((index + share) / count)
+def _computed(problems: Iterable[Problem], device: Device) -> Iterator[int]:
+    """Computes all, and says after each part how much work it was."""
+    workspaces = Workspaces(device, WORKSPACE_BYTES)
+    small = [chunk for problem in problems if problem.is_small for chunk in _chunks(problem)]
+    groups = list(_groups(small, device.n_threads))
+    yield from _each(lambda group: _together(group, workspaces), groups, device)
+    for problem in problems:
+        if not problem.is_small:
+            for chunk in _chunks(problem):
+                _shared(chunk, workspaces, device)
+                yield chunk.work
 
 
-def _costs(pair: Pair, directions: Floats, report: Callable[[float], None]) -> Floats:
-    u, v = pair.u(), pair.v()
-    out = np.empty(len(directions))
-    step = max(1, CHUNK_BYTES // ((len(u) + len(v)) * u.itemsize))
-    for start in range(0, len(directions), step):
-        chunk = directions[start : start + step]
-        out[start : start + step] = _chunk(pair, u, v, chunk.astype(pair.dtype))
-        report(min(1.0, (start + step) / len(directions)))
-    out *= pair.scale**pair.p
-    out += (directions @ pair.delta) ** 2
-    return out
+def _chunks(problem: Problem) -> Iterator[Chunk]:
+    count = len(problem.out)
+    for start in range(0, count, problem.chunk_rows):
+        yield Chunk(problem, start, min(start + problem.chunk_rows, count))
 
 
-def _chunk(pair: Pair, u: Floats, v: Floats, directions: Floats) -> Floats:
-    """Of the prepared measures."""
-    projected_u, projected_v = directions @ u.T, directions @ v.T
-    if pair.x.weights is None and pair.y.weights is None and len(u) == len(v):
-        projected_u.sort(axis=1)
-        projected_v.sort(axis=1)
-        return (np.abs(projected_u - projected_v).astype(np.float64) ** pair.p).mean(axis=1)
-    a, u_order = _masses(pair.x, len(v)), projected_u.argsort(axis=1)
-    b, v_order = _masses(pair.y, len(u)), projected_v.argsort(axis=1)
-    uniform = pair.x.weights is None and pair.y.weights is None
-    if not uniform:
-        a, b = _weights(pair.x), _weights(pair.y)
-    out = np.empty(len(directions))
-    _merge(projected_u, u_order, a, projected_v, v_order, b, pair.p, out)
-    return out / (len(u) * len(v)) if uniform else out
+def _groups(chunks: Sequence[Chunk], n_threads: int) -> Iterator[list[Chunk]]:
+    """Neighbours together, of about equal work."""
+    enough = max(GROUP_WORK, sum(chunk.work for chunk in chunks) // (GROUPS * n_threads))
+    group: list[Chunk] = []
+    gathered = 0
+    for chunk in chunks:
+        group.append(chunk)
+        gathered += chunk.work
+        if gathered >= enough:
+            yield group
+            group, gathered = [], 0
+    if group:
+        yield group
 
 
-def _masses(measure: Measure, others: int) -> Floats:
-    """Of equal weights as whole numbers: the other measure's number of atoms each."""
-    return np.full(measure.n, float(others))
+def _together(chunks: Sequence[Chunk], workspaces: Workspaces) -> int:
+    """By one thread."""
+    with workspaces.one() as workspace:
+        for problem, start, stop in chunks:
+            with workspace.piece():
+                u, v = (workspace.take((stop - start, n), problem.dtype) for n in problem.sizes)
+                problem.project(problem.thetas(start, stop), u, v)
+                problem.compare(start, u, v, workspace)
+    return sum(chunk.work for chunk in chunks)
 
 
-def _weights(measure: Measure) -> Floats:
-    return np.full(measure.n, 1 / measure.n) if measure.weights is None else measure.weights
+def _shared(chunk: Chunk, workspaces: Workspaces, device: Device) -> None:
+    """By all threads: first blocks of points are projected, then each slice is compared."""
+    problem, start, stop = chunk
+    memory = device.buffers.take(chunk.work, problem.dtype)
+    u, v = np.split(memory, [(stop - start) * problem.sizes[0]])
+    u, v = u.reshape(stop - start, -1), v.reshape(stop - start, -1)
+
+    thetas = problem.thetas(start, stop)
+
+    def project(block: Block) -> None:
+        with workspaces.one() as workspace:
+            problem.project_block(thetas, block, (u, v)[block.side], workspace)
+
+    def compare(rows: slice) -> None:
+        with workspaces.one() as workspace:
+            problem.compare(start + rows.start, u[rows], v[rows], workspace)
+
+    height = -(-GROUP_WORK // problem.atoms)
+    for _ in _each(project, list(problem.blocks()), device):
+        pass
+    for _ in _each(compare, [slice(row, row + height) for row in range(0, stop - start, height)], device):
+        pass
 
 
-@outer
-def _merge(u: Floats, u_order: Floats, a: Floats, v: Floats, v_order: Floats, b: Floats, p: float, out: Floats) -> None:
-    """The sum of |u_i - v_j|^p times the mass that the quantile functions share, for each row of u and v."""
-    for row in range(len(out)):
-        out[row] = _merge_row(u[row], u_order[row], a, v[row], v_order[row], b, p)
-
-
-@inner
-def _merge_row(u: Floats, u_order: Floats, a: Floats, v: Floats, v_order: Floats, b: Floats, p: float) -> float:
-    """Ends with the last atoms, not with the mass: rounding may leave a little over, which goes to the last one."""
-    i, j, total = 0, 0, 0.0
-    left_a, left_b = a[u_order[0]], b[v_order[0]]
-    while True:
-        distance = abs(np.float64(u[u_order[i]]) - np.float64(v[v_order[j]])) ** p
-        last_a, last_b = i == len(a) - 1, j == len(b) - 1
-        if last_a and last_b:
-            return total + max(left_a, left_b) * distance
-        if last_b or (left_a <= left_b and not last_a):
-            total += left_a * distance
-            left_b -= left_a
-            i += 1
-            left_a = a[u_order[i]]
-        else:
-            total += left_b * distance
-            left_a -= left_b
-            j += 1
-            left_b = b[v_order[j]]
+def _each(function: Callable[[Item], Result], items: Sequence[Item], device: Device) -> Iterator[Result]:
+    """The results in order, by the device's threads where there is more than one."""
+    alone = len(items) == 1 or device.n_threads == 1
+    return map(function, items) if alone else device.threads.map(function, items)

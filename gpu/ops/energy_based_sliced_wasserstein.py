@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from gpu.sliced.directions import directions, stream
 from gpu.sliced.formula import slice_costs
 from gpu.sliced.inputs import all_costs, measures
 from gpu.sliced.measures import pair
-from gpu.sliced.roots import rooted
+from gpu.sliced.roots import length, rooted
 from gpu.sliced.slices import Slices
 from gpu.task import Answer, Task
 from mercer.specs.energy_based_sliced_wasserstein import EnergyBasedSlicedWasserstein
@@ -40,7 +41,7 @@ def run(tasks: Sequence[Task], device: Device) -> list[Answer]:
     """One answer for each task."""
     requests = [_request(task) for task in tasks]
     return [
-        Answer(found.shape, found.dtype, (found,), summary(cast(EnergyBasedSlicedWasserstein, task.spec), found))
+        Answer(found.shape, found.dtype, (found,), _facts(task, found))
         for task, found in zip(tasks, all_costs(tasks, requests, device), strict=True)
     ]
 
@@ -49,6 +50,10 @@ def _request(task: Task) -> Slices:
     spec = cast(EnergyBasedSlicedWasserstein, task.spec)
     x, y = measures(task)
     return Slices(pair(x, y, spec.p, np.dtype(spec.dtype)), thetas(spec, x.d))
+
+
+def _facts(task: Task, costs: Floats) -> dict[str, Any]:
+    return summary(cast(EnergyBasedSlicedWasserstein, task.spec), costs, task.arrays["x"].shape[1])
 
 
 def shares(spec: EnergyBasedSlicedWasserstein, costs: Floats) -> Floats:
@@ -62,17 +67,17 @@ def shares(spec: EnergyBasedSlicedWasserstein, costs: Floats) -> Floats:
     return energies / energies.sum()
 
 
-def summary(spec: EnergyBasedSlicedWasserstein, costs: Floats) -> dict[str, Any]:
+def summary(spec: EnergyBasedSlicedWasserstein, costs: Floats, d: int) -> dict[str, Any]:
     """The ratio R, and by the delta method its variance sum_l s_l^2 (c_l - R)^2 and its bias -sum_l s_l^2 (c_l - R).
 
-    Owen, Monte Carlo theory, methods and examples (2013), eq. 9.8 (self-normalised importance sampling); the variance
-    takes L / (L - 1) for the mean that is estimated too.
+    Owen, Monte Carlo theory, methods and examples (2013), section 9.2 on self-normalised importance sampling; with
+    L / (L - 1) in the variance, for the mean that is estimated too.
     """
     weights, n = shares(spec, costs), len(costs)
     # Deviations from a number among the costs: equal costs give exactly that number and the error 0.
     power = float(costs[0] + weights @ (costs - costs[0]))
     deviations = weights * (costs - power)
-    error = float(np.sqrt(n / (n - 1)) * np.linalg.norm(deviations)) if n > 1 else None
+    error = math.sqrt(n / (n - 1)) * length(deviations) if n > 1 else 0.0 if d == 1 else None
     return {
         **rooted(power, error, CRITICAL, spec.p),
         "bias": float(-weights @ deviations),

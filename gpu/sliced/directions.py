@@ -6,7 +6,7 @@ Everything is drawn on the host from counted streams, so that every device sees 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -57,6 +57,10 @@ class Directions(NamedTuple):
     def means(self, values: Floats) -> Floats:
         """(R,): what each replicate makes of the integral of a function, given at the rows, (L,)."""
         return self.replicates * (self.weights * values).reshape(self.replicates, -1).sum(axis=1)
+
+    def without_rows(self) -> Directions:
+        """The weights alone, so that the rows' memory can go."""
+        return self._replace(rows=self.rows[:0].copy())
 
 
 def stream(seed: int, replicate: int = 0) -> np.random.Generator:
@@ -111,6 +115,15 @@ def of_layout(method: Sampling, d: int, shape: Layout, rng: np.random.Generator)
 def given(rows: Floats) -> Directions:
     """Directions that somebody else drew, taken as independent and uniform."""
     return _equal(np.ascontiguousarray(rows, np.float64), len(rows))
+
+
+def joined(parts: Sequence[Directions]) -> Directions:
+    """All replicates of several, which are of one size."""
+    if len(parts) == 1:
+        return parts[0]
+    replicates = sum(part.replicates for part in parts)
+    weights = [part.weights * (part.replicates / replicates) for part in parts]
+    return Directions(np.concatenate([part.rows for part in parts]), np.concatenate(weights), replicates)
 
 
 def frames(d: int, count: int, rng: np.random.Generator) -> Floats:

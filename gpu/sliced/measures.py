@@ -7,8 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gpu.cpu import centring
 from gpu.leaves import Floats
 from mercer.errors import InvalidSpec
+
+MAX_EXPONENT = 1023
+"""Of float64."""
 
 
 class Measure(NamedTuple):
@@ -31,12 +35,12 @@ class Measure(NamedTuple):
 
     def mean(self) -> Floats:
         """The sum of w_i x_i, shape (d,)."""
-        coarse, fine = _mean(self)
+        (coarse, fine), _ = _centre(self)
         return coarse + fine
 
     def covariance(self) -> Floats:
         """The sum of w_i (x_i - m)(x_i - m)^T, m the mean, shape (d, d)."""
-        coarse, fine = _mean(self)
+        (coarse, fine), _ = _centre(self)
         centred = self.points - coarse - fine
         if self.weights is None:
             return centred.T @ centred / self.n
@@ -66,19 +70,24 @@ class Pair(NamedTuple):
 
     def u(self) -> Floats:
         """(n, d) of `dtype`."""
-        return prepared(self.x.points, self.x_centre, self.scale, self.dtype)
+        return prepared(self.x.points, self.x_centre, self.scale, np.empty(self.x.points.shape, self.dtype))
 
     def v(self) -> Floats:
         """(m, d) of `dtype`."""
-        return prepared(self.y.points, self.y_centre, self.scale, self.dtype)
+        return prepared(self.y.points, self.y_centre, self.scale, np.empty(self.y.points.shape, self.dtype))
 
 
-def prepared(points: Floats, centre: Floats, scale: float, dtype: np.dtype[Any]) -> Floats:
-    """(points - centre) / scale, rounded once at the end."""
-    moved = points - centre[0]
-    moved -= centre[1]
-    moved /= scale
-    return moved.astype(dtype, copy=False)
+def prepared(points: Floats, centre: Floats, scale: float, out: Floats) -> Floats:
+    """(points - centre) / scale, rounded to the dtype of out."""
+    centring.prepare(_read_only(points), centre, 1 / scale, out)
+    return out
+
+
+def _read_only(points: Floats) -> Floats:
+    """So that the loops are compiled for one type of array, whether it is of memory or of a file."""
+    points = points.view()
+    points.flags.writeable = False
+    return points
 
 
 def pair(x: Measure, y: Measure, p: float, dtype: np.dtype[Any]) -> Pair:
@@ -88,15 +97,15 @@ def pair(x: Measure, y: Measure, p: float, dtype: np.dtype[Any]) -> Pair:
         InvalidSpec: the p-th power of the points' distances is beyond float64.
     """
     x, y = _positive(x), _positive(y)
-    x_centre, y_centre = _mean(x), _mean(y)
-    delta = x_centre - y_centre
+    (x_centre, x_bound), (y_centre, y_bound) = _centre(x), _centre(y)
+    difference = x_centre - y_centre
+    delta, largest = difference[0] + difference[1], max(x_bound, y_bound)
     if p != 2:
-        x_centre = y_centre = np.stack([x_centre[0] / 2 + y_centre[0] / 2, np.zeros(x.d)])
-        delta = np.zeros_like(delta)
-    largest = max(_largest(x.points, x_centre), _largest(y.points, y_centre))
-    scale = 2.0 ** (math.frexp(2 * math.sqrt(x.d) * largest)[1]) if largest else 1.0
-    _check_range(scale, p)
-    return Pair(x, y, p, np.dtype(dtype), x_centre, y_centre, delta[0] + delta[1], scale)
+        largest += float(np.abs(delta).max()) / 2
+        x_centre = y_centre = x_centre / 2 + y_centre / 2
+        delta = np.zeros(x.d)
+    scale = _scale(2 * math.sqrt(x.d) * largest, p)
+    return Pair(x, y, p, np.dtype(dtype), x_centre, y_centre, delta, scale)
 
 
 def _positive(measure: Measure) -> Measure:
@@ -113,19 +122,21 @@ def _positive(measure: Measure) -> Measure:
     return Measure(points, weights / math.fsum(weights))
 
 
-def _mean(measure: Measure) -> Floats:
-    """(2, d): the mean as a sum of two numbers, of which the second is the mean's rounding error."""
-    coarse = np.average(measure.points, axis=0, weights=measure.weights)
-    return np.stack([coarse, np.average(measure.points - coarse, axis=0, weights=measure.weights)])
+def _centre(measure: Measure) -> tuple[Floats, float]:
+    """(2, d): the mean as a sum of two numbers; and a bound of the |coordinates| from it."""
+    out = np.zeros((2, measure.d))
+    weights = np.array([1 / measure.n]) if measure.weights is None else measure.weights
+    bound = centring.centre(_read_only(measure.points), weights, out)
+    return out, bound
 
 
-def _largest(points: Floats, centre: Floats) -> float:
-    """The largest |coordinate| from a centre."""
-    return float(np.abs(points - centre[0] - centre[1]).max())
-
-
-def _check_range(scale: float, p: float) -> None:
-    if p * math.log2(scale) >= 1023:
+def _scale(diameter: float, p: float) -> float:
+    """The power of two that is next above."""
+    if not diameter:
+        return 1.0
+    exponent = math.frexp(diameter)[1]
+    if not (math.isfinite(diameter) and p * exponent < MAX_EXPONENT):
         raise InvalidSpec(
             f"The points are too far apart for p = {p:g}: expected powers of their distances within float64's range."
         )
+    return 2.0 ** max(exponent, -MAX_EXPONENT)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from gpu.leaves import Floats
+
 NOISE = 2.0
 """Standard errors: a root of what is less than so many is not nearly a straight line within its error."""
 
@@ -28,3 +32,9 @@ def rooted(power: float, power_error: float | None, critical: float, p: float) -
         told["distance_error"] = 0.0
     bounds = [max(0.0, power - critical * power_error), power + critical * power_error]
     return {**told, "interval": [math.pow(bound, 1 / p) for bound in bounds], "power_interval": bounds}
+
+
+def length(deviations: Floats) -> float:
+    """sqrt(sum_l deviations_l^2), where the squares would overflow too: costs go up to the largest float."""
+    largest = float(np.abs(deviations).max())
+    return largest * float(np.linalg.norm(deviations / largest)) if largest else 0.0

@@ -6,12 +6,25 @@ from pydantic import Field, TypeAdapter
 
 from mercer.specs.base import Cost, Spec
 from mercer.specs.energy_based_sliced_wasserstein import EnergyBasedSlicedWasserstein
+from mercer.specs.generalised_sliced_wasserstein import GeneralisedSlicedWasserstein
 from mercer.specs.gram import Gram
+from mercer.specs.private_density import PrivateDensity
+from mercer.specs.private_density_query import PrivateDensityQuery
+from mercer.specs.sliced_wasserstein import SlicedWasserstein
+from mercer.specs.sliced_wasserstein_barycenter import SlicedWassersteinBarycenter
 from mercer.specs.sliced_wasserstein_flow import SlicedWassersteinFlow
 from mercer.specs.sliced_wasserstein_test import SlicedWassersteinTest
 
 JobSpec = Annotated[
-    Gram | EnergyBasedSlicedWasserstein | SlicedWassersteinFlow | SlicedWassersteinTest,
+    Gram
+    | EnergyBasedSlicedWasserstein
+    | GeneralisedSlicedWasserstein
+    | PrivateDensity
+    | PrivateDensityQuery
+    | SlicedWasserstein
+    | SlicedWassersteinBarycenter
+    | SlicedWassersteinFlow
+    | SlicedWassersteinTest,
     Field(discriminator="kind"),
 ]
 
@@ -25,8 +38,13 @@ __all__ = [
     "SPEC",
     "Cost",
     "EnergyBasedSlicedWasserstein",
+    "GeneralisedSlicedWasserstein",
     "Gram",
     "JobSpec",
+    "PrivateDensity",
+    "PrivateDensityQuery",
+    "SlicedWasserstein",
+    "SlicedWassersteinBarycenter",
     "SlicedWassersteinFlow",
     "SlicedWassersteinTest",
     "Spec",

@@ -27,7 +27,7 @@ class EnergyBasedEstimate:
     distance_error: float | None
     """Standard error of `distance`, by the delta method; None where the estimate is within its noise."""
     power_error: float | None
-    """Standard error of `power`, by the delta method; None for a single direction."""
+    """Standard error of `power`, by the delta method; 0 on a line, None for a single direction of many."""
     interval: tuple[float, float] | None
     """95 % confidence interval of EBSW_p."""
     power_interval: tuple[float, float] | None

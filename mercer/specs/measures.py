@@ -66,6 +66,19 @@ def _fault(weights: np.ndarray[Any, Any], *, normalize: bool) -> str | None:
     return None
 
 
+def fault_of_parts(weights: np.ndarray[Any, Any], sizes: Sequence[int], *, normalize: bool) -> str | None:
+    """What is wrong with the weights of several measures, one after another; None when nothing is."""
+    for index, part in enumerate(parts(weights, sizes)):
+        if len(part) and (why := _fault(part, normalize=normalize)):
+            return f"measure {index}: {why}"
+    return None
+
+
+def parts(stack: np.ndarray[Any, Any], sizes: Sequence[int]) -> list[np.ndarray[Any, Any]]:
+    """The rows of each measure."""
+    return np.split(stack, np.cumsum(sizes)[:-1])
+
+
 def misfits(infos: Mapping[str, ArrayInfo], points: str, weights: str) -> Iterator[FieldError]:
     """Where the field of weights does not fit that of the points, from shapes and minima alone."""
     if (info := infos.get(weights)) is None:
@@ -108,3 +121,18 @@ def weights_of(
         raise InvalidSpec("The weights do not fit.", errors=(FieldError(f"/{field}", why),))
     weights = np.asarray(given, np.float64)[:, 0]
     return weights / weights.sum()
+
+
+def weights_of_parts(
+    arrays: Mapping[str, np.ndarray[Any, Any]], sizes: Sequence[int], *, normalize: bool
+) -> list[np.ndarray[Any, Any]] | list[None]:
+    """The weights of each measure of a job that runs, float64 with the sum 1; None for each where it has none.
+
+    Raises:
+        InvalidSpec: those of a data set are negative or do not sum to 1.
+    """
+    if (given := arrays.get("weights")) is None:
+        return [None] * len(sizes)
+    if why := fault_of_parts(given, sizes, normalize=normalize):
+        raise InvalidSpec("The weights do not fit.", errors=(FieldError("/weights", why),))
+    return [part[:, 0] / part.sum() for part in parts(np.asarray(given, np.float64), sizes)]

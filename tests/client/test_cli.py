@@ -57,6 +57,16 @@ def test_gram_takes_a_deadline(shell, csv, time, expected):
     assert code or "expires_at" in json.loads(out)
 
 
+@pytest.mark.parametrize(("degree", "expected"), [("3", 0), ("4", 2), ("three", 2)])
+def test_a_choice_among_numbers_is_a_number(shell, csv, degree, expected, capsys):
+    words = ("--columns", "a,b", "--defining-function", "polynomial", "--degree", degree)
+    try:
+        code, out, _ = shell("generalised-sliced-wasserstein", csv, csv, *words)
+    except SystemExit as refused:
+        code, out = refused.code, capsys.readouterr().out
+    assert (code, "GSW_p = 0" in out) == (expected, expected == 0)
+
+
 def test_gram_without_an_output_prints_the_matrix(shell, csv):
     code, out, _ = shell("gram", csv, "--columns", "1", "--rows", "0:2", "--kernel", "linear()", "--dtype", "float32")
     assert code == 0

@@ -70,7 +70,7 @@ def many_costs():
 def repeated(energy, n_projections):
     """The true value, and the estimates from as many disjoint sets of directions as there are."""
     spec = task(cloud(12, 3, 1), cloud(9, 3, 2, shift=0.7), **energy).spec
-    several = [op.summary(spec, costs) for costs in many_costs().reshape(-1, n_projections)]
+    several = [op.summary(spec, costs, 3) for costs in many_costs().reshape(-1, n_projections)]
     return ebsw(many_costs(), **energy), {name: np.array([one[name] for one in several]) for name in several[0]}
 
 
@@ -109,7 +109,9 @@ def test_no_energy_overflows():
     got = estimate(task(x, y, energy="exp"))
     assert got.power == pytest.approx(got.costs.max())
     assert got.n_effective == pytest.approx(1)
-    assert math.isfinite(estimate(task(x * 1e30, y * 1e30, energy="power", exponent=100.0)).power)
+    far = estimate(task(x * 1e100, y * 1e100, energy="power", exponent=100.0))
+    assert math.isfinite(far.power)
+    assert math.isfinite(far.power_error)
 
 
 @pytest.mark.parametrize("energy", ENERGIES, ids=str)
@@ -117,15 +119,19 @@ def test_no_energy_overflows():
 def test_equal_measures_are_at_distance_zero_without_error(energy, d):
     x = cloud(20, d, 1)
     got = estimate(task(x, x.copy(), n_projections=30, **energy))
-    assert (got.power, got.distance, got.bias) == (0.0, 0.0, 0.0)
-    assert got.power_error == (None if d == 1 else 0.0)
+    assert (got.power, got.distance, got.bias, got.power_error, got.interval) == (0.0, 0.0, 0.0, 0.0, (0.0, 0.0))
 
 
 @pytest.mark.parametrize("energy", ENERGIES, ids=str)
 def test_diracs_on_a_line_take_one_direction(energy):
     got = estimate(task(np.zeros((1, 1)), np.full((1, 1), 3.0), **energy))
     assert (got.power, got.distance, got.n_effective, len(got.costs)) == (9.0, 3.0, 1.0, 1)
-    assert got.power_error is got.interval is got.power_interval is None
+    assert (got.power_error, got.distance_error, got.interval) == (0.0, 0.0, (3.0, 3.0))
+
+
+def test_a_single_direction_of_many_has_no_error():
+    got = estimate(task(cloud(9, 2, 1), cloud(9, 2, 2), n_projections=1))
+    assert got.power_error is got.distance_error is got.interval is got.power_interval is None
 
 
 def test_weights_of_a_data_set_are_checked_when_the_job_runs():

@@ -1,6 +1,7 @@
 """What jobs on two measures refuse, and what they cost."""
 
 import json
+from math import comb
 
 import pytest
 from pydantic import ValidationError
@@ -10,7 +11,11 @@ from mercer.errors import InvalidSpec
 from mercer.specs import KINDS, SPEC
 
 POINTS = {"x": [[0.0, 1.0], [2.0, 3.0]], "y": [[1.0, 1.0], [0.0, 2.0], [5.0, 5.0]]}
-NEEDED = {"energy_based_sliced_wasserstein": {}, "sliced_wasserstein_test": {}}
+NEEDED = {
+    "energy_based_sliced_wasserstein": {},
+    "generalised_sliced_wasserstein": {"defining_function": "linear"},
+    "sliced_wasserstein_test": {},
+}
 WEIGHTED = [kind for kind in NEEDED if "x_weights" in KINDS[kind].model_fields]
 
 every_kind = pytest.mark.parametrize("kind", NEEDED)
@@ -116,6 +121,47 @@ def test_large_jobs_are_apart_from_small_ones(kind):
 def test_an_exponent_is_the_energy_powers_alone(fields):
     with pytest.raises(ValidationError, match="expected an exponent with the energy power and no other"):
         read("energy_based_sliced_wasserstein", **fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"defining_function": "circular"},
+        {"defining_function": "polynomial"},
+        {"defining_function": "circular", "degree": 3},
+        {"defining_function": "polynomial", "degree": 3, "radius": 1.0},
+        {"radius": 1.0},
+        {"degree": 5},
+    ],
+)
+def test_a_parameter_is_its_defining_functions_alone(fields):
+    with pytest.raises(
+        ValidationError, match="expected a (radius with circular|degree with polynomial) and nothing el"
+    ):
+        read("generalised_sliced_wasserstein", **fields)
+
+
+@pytest.mark.parametrize("fields", [{"degree": 2}, {"degree": 7}, {"radius": 0.0}, {"defining_function": "cubic"}])
+def test_defining_functions_and_their_parameters_are_of_a_kind(fields):
+    with pytest.raises(ValidationError) as refused:
+        read("generalised_sliced_wasserstein", **fields)
+    assert refused.value.errors()[0]["loc"][1] == next(iter(fields))
+
+
+@pytest.mark.parametrize(
+    ("degree", "d", "fits"), [(3, 30, True), (3, 31, False), (5, 11, True), (5, 12, True), (5, 13, False)]
+)
+def test_polynomials_are_bounded_in_length(degree, d, fits):
+    spec = read("generalised_sliced_wasserstein", defining_function="polynomial", degree=degree)
+    if fits:
+        spec.check(sized(3, 3, d))
+        return
+    with pytest.raises(InvalidSpec) as refused:
+        spec.check(sized(3, 3, d))
+    (error,) = refused.value.errors
+    assert error.pointer == "/degree"
+    assert f"expected at most 5000 monomials, got {comb(d + degree - 1, degree)} of degree {degree}" in error.detail
+    assert ("or degree 3" in error.detail) == (degree == 5)
 
 
 @pytest.mark.parametrize("count", [0, 100_001])

@@ -90,6 +90,10 @@ class FakeWorker:
         claim = self.claim()
         return self._finish(claim, [array] * len(claim.jobs), inline, state, error)
 
+    def finish_claimed(self, claim):
+        """End the jobs that it claimed before."""
+        return self._finish(claim, [np.eye(2)] * len(claim.jobs), True, "succeeded", None)
+
     def finish_each(self, arrays):
         """End the jobs of one claim, in the order of submission, with an array each; all in one object."""
         return self._finish(self.claim(), arrays, False, "succeeded", None)

@@ -9,8 +9,10 @@ import service.admitting
 import service.batch_lines
 from broker.files import Part
 from broker.records import Submission
+from mercer.specs import Gram
 from service.app import create_app
 from tests.service.conftest import SPEC, assert_problem
+from workers.loading import parsed
 
 STATES = ("queued", "running", "succeeded", "failed", "cancelled", "expired", "dead")
 
@@ -336,6 +338,40 @@ async def test_the_errors_are_capped_and_counted(post):
     problem = assert_problem(await post(["{"] * 150), 422, "invalid-spec")
     assert len(problem["errors"]) == 100
     assert problem["detail"].startswith("150 of the 150 lines")
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ('{"custom_id":"a b","spec":%s}', "a b"),
+        (' { "custom_id" : "käse" ,\t"spec" : %s } \r', "käse"),
+        ('{"spec":%s,"custom_id":"turned round"}', "turned round"),
+        ('{"custom_id":"esc\\u0061ped \\"}","spec":%s}', 'escaped "}'),
+        ('{"custom_id":"twice","spec":{},"spec":%s}', "twice"),
+    ],
+)
+async def test_a_line_means_the_same_however_it_is_written(line, name, post, admitted, read, worker):
+    assert (answer := await post((line % json.dumps(SPEC)).encode())).status_code == 202, answer.text
+    await admitted(1)
+    claim = worker.claim()
+    assert parsed(claim.jobs[0].spec).kernel == Gram.model_validate(SPEC).kernel
+    worker.finish_claimed(claim)
+    assert [job["custom_id"] for job in await read(answer.json()["id"])] == [name]
+
+
+@pytest.mark.parametrize(
+    ("line", "pointer"),
+    [
+        ('{"custom_id":"a","spec":%s,"more":{}}', "/lines/1/more"),
+        ('{"custom_id":"a","spec":%s}, {}', None),
+        ('{"custom_id":"a","spec":{"kind":"gram"}}', "/lines/1/spec/x"),
+        ('{"custom_id":"a\\u0001","spec":%s}', "/lines/1/custom_id"),
+        (b'{"custom_id":"a\xff","spec":{}}', None),
+    ],
+)
+async def test_a_line_that_nearly_is_one_is_refused(line, pointer, post):
+    body = line if isinstance(line, bytes) else line.replace("%s", json.dumps(SPEC)).encode()
+    assert_problem(await post(body), 422, "invalid-spec", pointer or "/lines/1")
 
 
 async def test_empty_lines_are_skipped_and_counted_as_lines(post):

@@ -1,0 +1,137 @@
+"""One request on the CPU: how it is cut, and how a part of it is projected and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpu.cpu import sliced_costs
+from gpu.cpu.sliced_order import by_position
+from gpu.cpu.workspace import Workspace
+from gpu.leaves import Floats
+from gpu.sliced.measures import Measure, Pair, prepared
+
+CHUNK_BYTES = 2 * 2**20
+"""Projections of a small request that one thread makes and sorts before the next: they stay in its L2 cache."""
+
+SHARED_BYTES = 32 * 2**20
+"""Projections of a large request that all threads make together."""
+
+SMALL_BYTES = 4 * 2**20
+"""Prepared points that are kept; those of a large request are prepared again for each chunk."""
+
+MIN_ROWS = 12
+"""Directions in a chunk, below which a matrix product waits for the points."""
+
+BLOCK_BYTES = 2**20
+"""Points of a large request that a thread prepares and projects at a time, or keys that it sorts."""
+
+MASS, KEY = np.dtype(np.int64), np.dtype(np.uint64)
+
+
+class Block(NamedTuple):
+    """Points [first, last) of x (side 0) or y (side 1)."""
+
+    side: int
+    first: int
+    last: int
+
+
+class Problem:
+    """Costs of one pair of measures for some directions."""
+
+    def __init__(self, pair: Pair, directions: Floats) -> None:
+        self._pair = pair
+        self._directions = directions
+        self.dtype: np.dtype[Any] = pair.dtype
+        self.sizes = (pair.x.n, pair.y.n)
+        self.atoms = sum(self.sizes)
+        self.out = np.empty(len(directions))
+        rows = CHUNK_BYTES // (self.atoms * self.dtype.itemsize)
+        prepared_bytes = self.atoms * pair.x.d * self.dtype.itemsize
+        self.is_small = prepared_bytes <= SMALL_BYTES and rows >= MIN_ROWS
+        self.chunk_rows = rows if self.is_small else max(1, SHARED_BYTES // (self.atoms * self.dtype.itemsize))
+
+    def answer(self) -> Floats:
+        """In the units given."""
+        self.out *= self._pair.scale**self._pair.p
+        if self._pair.p == 2:
+            self.out += (self._directions @ self._pair.delta) ** 2
+        return self.out
+
+    def thetas(self, start: int, stop: int) -> Floats:
+        """Some of the directions in the dtype of projecting."""
+        return self._directions[start:stop].astype(self.dtype)
+
+    def project(self, thetas: Floats, u: Floats, v: Floats) -> None:
+        """All points on some directions, a row for each."""
+        np.matmul(thetas, self._prepared[0].T, out=u)
+        np.matmul(thetas, self._prepared[1].T, out=v)
+
+    def blocks(self) -> Iterator[Block]:
+        """All points, for `project_block`."""
+        height = max(64, BLOCK_BYTES // (self._pair.x.d * self.dtype.itemsize))
+        for side, n in enumerate(self.sizes):
+            for first in range(0, n, height):
+                yield Block(side, first, min(first + height, n))
+
+    def project_block(self, thetas: Floats, block: Block, out: Floats, workspace: Workspace) -> None:
+        """A block's points into its columns of `out`."""
+        side, first, last = block
+        measure, centre = self._sides[side]
+        points = workspace.take((last - first, measure.d), self.dtype)
+        prepared(measure.points[first:last], centre, self._pair.scale, points)
+        np.matmul(thetas, points.T, out=out[:, first:last])
+
+    def compare(self, start: int, u: Floats, v: Floats, workspace: Workspace) -> None:
+        """The costs of projections on the directions from `start` on; u and v are sorted where they lie."""
+        out = self.out[start : start + len(u)]
+        if self._pair.x.weights is None and self._pair.y.weights is None:
+            u.sort(axis=1)
+            v.sort(axis=1)
+            self._compare_equal_atoms(u, v, out)
+            return
+        height = max(1, BLOCK_BYTES // (self.atoms * KEY.itemsize))
+        for first in range(0, len(u), height):
+            rows = slice(first, first + height)
+            with workspace.piece():
+                u_sorted, a = _sorted(u[rows], self._masses[0], workspace)
+                v_sorted, b = _sorted(v[rows], self._masses[1], workspace)
+                sliced_costs.merged(u_sorted, a, v_sorted, b, self._pair.p, sliced_costs.WHOLE, out[rows])
+
+    def _compare_equal_atoms(self, u: Floats, v: Floats, out: Floats) -> None:
+        n, m = self.sizes
+        if n == m:
+            sliced_costs.equal(u, v, self._pair.p, out)
+        else:
+            # Masses m and n have the same sum n m, without rounding.
+            a, b = np.full((1, n + 1), m), np.full((1, m + 1), n)
+            sliced_costs.merged(u, a, v, b, self._pair.p, n * m, out)
+
+    @property
+    def _sides(self) -> tuple[tuple[Measure, Floats], tuple[Measure, Floats]]:
+        return (self._pair.x, self._pair.x_centre), (self._pair.y, self._pair.y_centre)
+
+    @cached_property
+    def _prepared(self) -> tuple[Floats, Floats]:
+        return self._pair.u(), self._pair.v()
+
+    @cached_property
+    def _masses(self) -> tuple[Floats | None, Floats | None]:
+        x, y = (None if measure.weights is None else sliced_costs.masses(measure.weights) for measure, _ in self._sides)
+        return x, y
+
+
+def _sorted(positions: Floats, masses: Floats | None, workspace: Workspace) -> tuple[Floats, Floats]:
+    """The positions of each row in order, and their masses with a column beyond: a row for each, or one for all."""
+    rows, n = positions.shape
+    if masses is None:
+        positions.sort(axis=1)
+        return positions, np.append(sliced_costs.equal_masses(n), 0)[None]
+    keys, carried = workspace.take((rows, n), KEY), workspace.take((rows, n + 1), MASS)
+    ordered = workspace.take((rows, n), positions.dtype)
+    by_position(positions, masses, keys, ordered, carried)
+    return ordered, carried

@@ -1,0 +1,64 @@
+"""What jobs answer that estimate a number: the number, and how far it can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class SlicedWassersteinEstimate:
+    """An estimate of SW_p between two measures, and how far it can be trusted."""
+
+    distance: float
+    """SW_p."""
+    power: float
+    """SW_p^p, which is what the mean over directions estimates without bias."""
+    distance_error: float | None
+    """Standard error of `distance`, by the delta method; None where it has none or the estimate is within its noise."""
+    power_error: float | None
+    """Standard error of `power`; None for an approximation and for a single direction."""
+    interval: tuple[float, float] | None
+    """95 % confidence interval of SW_p; for an approximation what is certain."""
+    power_interval: tuple[float, float] | None
+    """The same of SW_p^p."""
+    p: float
+    method: str
+    """What was used."""
+    reason: str
+    """Why."""
+    n_projections: int
+    """Directions that were used."""
+    n_effective: float | None
+    """Independent directions of plain Monte Carlo that would have the same standard error; None where it is 0."""
+    n_replicates: int
+    """Independent parts that the standard error comes from."""
+    lower_bound: float | None
+    """|m_x - m_y|^2 / d <= SW_2^2 for the means m; only for p = 2."""
+    gaussian_bound: float | None
+    """SW_2^2 of normal distributions with the same means and covariances, which is no larger; where it was computed."""
+    upper_bound: float | None
+    """(|m_x - m_y|^2 + tr S_x + tr S_y) / d >= SW_2^2 for the covariances S; only for p = 2."""
+    clamped: bool
+    """Whether the control variate's estimate was outside these bounds and was moved to the nearest one."""
+    seed: int
+    directions: np.ndarray[Any, Any] | None = None
+    """(L, d), with `per_slice`."""
+    costs: np.ndarray[Any, Any] | None = None
+    """(L,): W_p^p of the projections on each direction, with `per_slice`."""
+
+    def __str__(self) -> str:
+        error = "" if self.distance_error is None else f" +- {self.distance_error:.2g} (standard error)"
+        lines = [f"SW_{self.p:g} = {self.distance:.8g}{error}"]
+        if self.interval is not None:
+            lines.append(f"{'95 %' if self.power_error is not None else 'bounds'}  {_range(self.interval)}")
+        lines.append(f"SW_{self.p:g}^{self.p:g} = {self.power:.8g}")
+        effective = "" if self.n_effective is None else f", worth {self.n_effective:.3g} independent ones"
+        lines.append(f"{self.method}: {self.reason}; {self.n_projections} directions{effective}")
+        return "\n".join(lines)
+
+
+def _range(interval: tuple[float, float]) -> str:
+    return f"[{interval[0]:.8g}, {interval[1]:.8g}]"
