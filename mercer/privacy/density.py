@@ -1,7 +1,7 @@
 """A release of kernel sums: integers with noise, and how they answer for any point, bit for bit on every machine.
 
-The released vector is S = sum_i I(x_i) + noise, I the truncated features of a record: 2^q times m cosines, m sines and a
-constant w. The kernel sum at y is estimated by (1/m) sum_j (S_cj I_cj(y) + S_sj I_sj(y)) / 4^q and the number of records
+The released vector is S = sum_i I(x_i) + noise, I the truncated features of a record: 2^q times m cosines, m sines and
+a constant w. The kernel sum at y is estimated by (1/m) sum_j (S_cj I_cj(y) + S_sj I_sj(y)) / 4^q, the number of records
 by S_w / (w 2^q). Integers up to 2^62 are multiplied in two halves, so that no sum is rounded before the last one.
 """
 

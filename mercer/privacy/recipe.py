@@ -1,4 +1,4 @@
-"""What a release of kernel sums is made of: decided from the request and the public terms alone, before data are seen."""
+"""What a release of kernel sums is made of: decided from the request and the public terms alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BITS = 16
 """A feature of 1 is the integer 2^16: truncation then changes a kernel value by less than 1e-4."""
 
 COUNT_SHARE = 16
-"""The square of the count's weight is this part of the features': noise grows by 3 %, and n is known to some records."""
+"""Part of the features' squared norm that the count's weight has: the noise grows by 3 %."""
 
 SMALLEST, LARGEST = Fraction(1, 4), Fraction(2**50)
 """Of noise, in integer units, as the samplers take it."""
