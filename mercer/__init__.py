@@ -18,10 +18,15 @@ from mercer.events import Event
 from mercer.handles import AsyncJobHandle, Completed, JobHandle, as_completed
 from mercer.jobs import Dataset, Job, Priority, State
 from mercer.points import DatasetReference, Rows
+from mercer.privacy.density import DensityAnswer, DensityRelease, load_release
+from mercer.privacy.terms import Box
+from mercer.private import Plan, PrivateDataset
 from mercer.specs import (
     EnergyBasedSlicedWasserstein,
     GeneralisedSlicedWasserstein,
     Gram,
+    PrivateDensity,
+    PrivateDensityQuery,
     SlicedWasserstein,
     SlicedWassersteinBarycenter,
     SlicedWassersteinFlow,
@@ -37,10 +42,13 @@ __all__ = [
     "Batch",
     "BatchHandle",
     "BatchLine",
+    "Box",
     "Client",
     "Completed",
     "Dataset",
     "DatasetReference",
+    "DensityAnswer",
+    "DensityRelease",
     "Delivery",
     "EnergyBasedSlicedWasserstein",
     "Event",
@@ -49,6 +57,10 @@ __all__ = [
     "Job",
     "JobHandle",
     "MercerError",
+    "Plan",
+    "PrivateDataset",
+    "PrivateDensity",
+    "PrivateDensityQuery",
     "Priority",
     "Rows",
     "SlicedWasserstein",
@@ -63,4 +75,5 @@ __all__ = [
     "as_completed",
     "errors",
     "kernels",
+    "load_release",
 ]

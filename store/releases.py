@@ -91,7 +91,3 @@ class Releases:
     def list(self) -> list[str]:
         """The ids of all of them, in no order."""
         return [entry.key.removeprefix(self._prefix) for entry in self._objects.keys(self._prefix)]
-
-    def delete(self, release_id: str) -> bool:
-        """Forget one; its cost stays spent. False when there was none."""
-        return self._objects.delete(self._prefix + release_id)

@@ -1,0 +1,243 @@
+"""A custodian, an analyst and an attacker, through the whole service."""
+
+import json
+from uuid import uuid4
+
+import numpy as np
+import pytest
+
+import mercer
+from mercer import kernels as k
+from mercer.arrays import digest, to_npy
+from mercer.cli import main
+from mercer.errors import (
+    AlreadyProtected,
+    BudgetExceeded,
+    IdempotencyConflict,
+    InvalidArray,
+    InvalidRequest,
+    InvalidSpec,
+    Protected,
+    UnknownDataset,
+)
+from mercer.points import DatasetReference
+
+BOX = mercer.Box(low=(0.0, 0.0), high=(1.0, 1.0))
+KERNEL = k.Gaussian(lengthscale=0.2)
+
+
+@pytest.fixture
+def records():
+    """Others in every test: budgets are for ever."""
+    return np.random.default_rng(uuid4().int).beta(2, 5, size=(2_000, 2))
+
+
+@pytest.fixture
+def private(client, records):
+    return client.private.protect(
+        records, epsilon=3.0, delta=1e-6, neighbours="add_or_remove_one", domain=BOX, max_records=10_000
+    )
+
+
+def density(private, **fields):
+    return mercer.PrivateDensity(**{"x": private, "kernel": KERNEL, "epsilon": 1.0, "delta": 1e-7, **fields})
+
+
+def exact(records, points):
+    return np.exp(-((records[:, None] - points[None]) ** 2).sum(2) / (2 * 0.2**2)).sum(0)
+
+
+def test_a_release_estimates_kernel_sums_within_what_it_says(client, private, records):
+    release = client.run(density(private))
+    points = records[:200]
+    answer = release(points)
+    error = answer.sums - exact(records, points)
+    assert np.sqrt((error**2).mean()) < np.hypot(answer.noise_error, answer.approximation_error)
+    assert abs(answer.records - len(records)) < 6 * release.parameters["count_error"]
+
+
+def test_a_query_gives_the_bits_that_the_release_gives_by_itself(client, private, tmp_path):
+    release = client.run(density(private, n_features=64))
+    points = np.random.default_rng(1).random((300, 2))
+    asked = client.run(mercer.PrivateDensityQuery(release=release, points=points))
+    offline = mercer.load_release(release.save(tmp_path / "release.npz"))(points)
+    np.testing.assert_array_equal(asked.sums, offline.sums)
+    np.testing.assert_array_equal(asked.means, offline.means)
+    assert (asked.records, asked.noise_error) == (offline.records, offline.noise_error)
+
+
+def test_a_plan_tells_the_price_and_spends_nothing(client, private):
+    plan = client.plan(density(private))
+    assert plan.affordable
+    assert plan.details["noise_error"] > 0
+    assert client.private.budget(private).releases == 0
+    assert client.plan(density(private, epsilon=3.0, delta=0.0)).epsilon == 3
+    assert not client.plan(density(private, epsilon=3.1, delta=0.0)).affordable
+
+
+def test_the_same_key_gives_the_same_release_and_is_charged_once(client, private):
+    first = client.submit(density(private), idempotency_key="once").result()
+    again = client.submit(density(private), idempotency_key="once").result()
+    np.testing.assert_array_equal(first.vector, again.vector)
+    assert first.id == again.id
+    assert client.private.budget(private).releases == 1
+    with pytest.raises(IdempotencyConflict):
+        client.submit(density(private, n_features=10), idempotency_key="once")
+
+
+def test_another_key_gives_another_release_and_is_charged_again(client, private):
+    first, again = (client.run(density(private, n_features=32)) for _ in range(2))
+    assert (first.vector != again.vector).all()
+    spent = client.private.spent(private)
+    assert [one.release for one in spent] == [first.id, again.id]
+    assert all(one.kind == "private_density" for one in spent)
+
+
+def test_nothing_is_queued_that_the_budget_does_not_pay(client, private):
+    for _ in range(3):
+        client.run(density(private, epsilon=1.0, delta=0.0, n_features=4))
+    before = client.private.budget(private)
+    assert before.epsilon_left == 0
+    with pytest.raises(BudgetExceeded, match="more than is left"):
+        client.submit(density(private, epsilon=1e-3, delta=0.0))
+    assert client.private.budget(private) == before
+
+
+def test_several_releases_are_paid_together_or_not_at_all(client, private):
+    specs = [density(private, epsilon=1.0, delta=0.0, n_features=n) for n in (1, 2, 3, 4)]
+    with pytest.raises(BudgetExceeded):
+        client.submit_many(specs)
+    assert client.private.budget(private).releases == 0
+    jobs = client.submit_many(specs[:3])
+    assert len({job.result().id for job in jobs}) == 3
+
+
+def test_a_batch_file_may_hold_releases(client, private):
+    batch = client.batch({f"r{n}": density(private, epsilon=1.0, delta=0.0, n_features=n) for n in (1, 2)}.items())
+    releases = dict(batch.results())
+    assert {name: len(release.vector) for name, release in releases.items()} == {"r1": 3, "r2": 5}
+    assert client.private.budget(private).releases == 2
+    with pytest.raises(BudgetExceeded):
+        client.batch({f"r{n}": density(private, epsilon=1.0, delta=0.0, n_features=n) for n in (1, 2)}.items())
+
+
+def test_a_private_data_set_is_no_data_set(client, private, records):
+    name = private.digest
+    with pytest.raises(UnknownDataset):
+        client.datasets.get(name)
+    assert name not in [dataset.digest for dataset in client.datasets.list()]
+    with pytest.raises(InvalidSpec):
+        client.submit(mercer.Gram(kernel=KERNEL, x=DatasetReference(dataset=name)))
+    with pytest.raises(Protected):
+        client.datasets.upload(records)
+
+
+def test_bytes_that_anybody_may_read_cannot_be_protected(client, records):
+    client.datasets.upload(records)
+    with pytest.raises(Protected, match="delete that one first"):
+        client.private.protect(records, epsilon=1.0, neighbours="change_one", domain=BOX)
+
+
+def test_terms_never_change_and_what_is_spent_outlives_the_data(client, private, records):
+    client.run(density(private, epsilon=1.0, delta=0.0, n_features=4))
+    client.private.delete(private)
+    assert not client.private.budget(private).uploaded
+    with pytest.raises(AlreadyProtected):
+        client.private.protect(records, epsilon=30.0, neighbours="add_or_remove_one", domain=BOX)
+    again = client.private.protect(
+        records, epsilon=3.0, delta=1e-6, neighbours="add_or_remove_one", domain=BOX, max_records=10_000
+    )
+    assert (again.uploaded, again.releases) == (True, 1)
+
+
+def test_nothing_that_is_shown_tells_how_many_records_there_are(client, records):
+    shown = []
+    for n in (1_000, 1_999):
+        private = client.private.protect(
+            records[:n], epsilon=3.0, delta=1e-6, neighbours="add_or_remove_one", domain=BOX, max_records=10_000
+        )
+        job = client.submit(density(private, n_features=16))
+        job.wait()
+        record = job.record.model_dump(mode="json", exclude={"id", "created_at", "started_at", "finished_at", "worker"})
+        for name in ("data", "release", "vector_sha256"):
+            record["result"]["facts"].pop(name)
+        record["timings"].pop("queued_ms")
+        record["timings"]["compute_ms"] = round(record["timings"]["compute_ms"], -2)
+        plan = client.plan(density(private, n_features=16))
+        shown.append((record, plan, private.model_dump(exclude={"digest"})))
+    assert shown[0] == shown[1]
+
+
+@pytest.mark.parametrize(
+    ("records", "why"),
+    [(np.zeros((11, 2)), "at most max_records = 10 records"), (np.zeros((3, 3)), "records of 2 numbers")],
+)
+def test_data_that_do_not_fit_their_terms_are_refused(client, records, why):
+    records = records + np.random.default_rng(uuid4().int).random(records.shape)
+    with pytest.raises(InvalidArray, match=why):
+        client.private.protect(records, epsilon=1.0, neighbours="change_one", domain=BOX, max_records=10)
+
+
+@pytest.mark.parametrize(
+    ("fields", "pointer"),
+    [
+        ({"kernel": k.Gaussian(lengthscale=[1.0, 2.0, 3.0])}, "/kernel/lengthscale"),
+        ({"kernel": k.Gaussian(active_dimensions=[0])}, "/kernel/active_dimensions"),
+        ({"epsilon": 1e-6, "delta": 0.0, "n_features": 16_384}, "/epsilon"),
+    ],
+)
+def test_a_release_that_cannot_be_made_is_refused_before_it_is_paid(client, private, fields, pointer):
+    with pytest.raises(InvalidSpec) as refused:
+        client.submit(density(private, **fields))
+    assert refused.value.errors[0].pointer == pointer
+    assert client.private.budget(private).releases == 0
+
+
+def test_points_must_fit_the_release(client, private):
+    release = client.run(density(private, n_features=4))
+    with pytest.raises(InvalidSpec, match="do not fit"):
+        client.submit(mercer.PrivateDensityQuery(release=release, points=[[1.0]]))
+    with pytest.raises(InvalidArray):
+        release(np.ones((1, 3)))
+
+
+def test_who_sends_no_key_or_names_a_release_pays_nothing(client, private, url):
+    import httpx2
+
+    body = density(private).model_dump(mode="json", exclude_none=True)
+    answer = httpx2.post(f"{url}/v1/jobs", json=body)
+    assert (answer.status_code, "Idempotency-Key" in answer.json()["detail"]) == (400, True)
+    with pytest.raises(InvalidRequest, match="release_id"):
+        client.submit(density(private, release_id="0" * 32))
+    assert client.private.budget(private).releases == 0
+
+
+def test_the_shell_protects_releases_and_shows(url, monkeypatch, capsys, records, tmp_path):
+    monkeypatch.setenv("MERCER_URL", url)
+    np.save(tmp_path / "records.npy", records)
+    words = ["--epsilon", "2", "--delta", "1e-6", "--neighbours", "add_or_remove_one", "--low", "0,0", "--high", "1,1"]
+    assert main(["private", "protect", str(tmp_path / "records.npy"), *words]) == 0
+    name = capsys.readouterr().out.strip()
+    assert name == digest(to_npy(records))
+    words = [
+        "--kernel",
+        "gaussian(lengthscale=0.2)",
+        "--epsilon",
+        "1",
+        "--delta",
+        "1e-7",
+        "--n-features",
+        "32",
+        "--json",
+    ]
+    assert main(["private-density", name, *words]) == 0
+    release = json.loads(capsys.readouterr().out)["result"]["facts"]["release"]
+    np.save(tmp_path / "points.npy", records[:3])
+    assert main(["private-density-query", release, str(tmp_path / "points.npy")]) == 0
+    assert "kernel sums at 3 points" in capsys.readouterr().out
+    assert main(["private", "spent", name]) == 0
+    assert release in capsys.readouterr().out
+    assert main(["private", "list"]) == 0
+    assert name in capsys.readouterr().out
+    assert main(["private", "show", name]) == 0
+    assert main(["private", "delete", name]) == 0
