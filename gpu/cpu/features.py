@@ -56,8 +56,8 @@ def truncated(value: float, one: float) -> float:
 
 
 @inner
-def _squares(values: Floats) -> int:
-    total = 0
+def _squares(values: Floats) -> np.int64:
+    total = np.int64(0)
     for j in range(len(values)):
         integer = np.int64(np.int32(values[j]))
         total += integer * integer
@@ -65,7 +65,7 @@ def _squares(values: Floats) -> int:
 
 
 @inner
-def _factor(squares: int, bits: int) -> float:
+def _factor(squares: np.int64, bits: int) -> float:
     """1, or a little less than what makes the squares add up to 4^q."""
     return 1.0 if squares <= 1 << 2 * bits else 2.0**bits / np.sqrt(np.float64(squares)) * SAFELY_LESS
 
@@ -106,17 +106,23 @@ def _phases(x: Floats, turns: Floats, out: Floats) -> None:
 
 @inner
 def _add(phases: Floats, one: float, cosines: Floats, sines: Floats) -> None:
-    """A pair whose squares add up to more than 4^q is halved, which makes them at most half of 2 4^q."""
     for k in range(TILE):
         cosine, sine = _sines(np.int32(phases[k]))
-        c, s = truncated(cosine * one, one), truncated(sine * one, one)
-        over = c * c + s * s > one * one
-        cosines[k] += truncated(0.5 * c, one) if over else c
-        sines[k] += truncated(0.5 * s, one) if over else s
+        c, s = pair(cosine, sine, one)
+        cosines[k] += c
+        sines[k] += s
 
 
 @inner
-def _sines(phase: int) -> tuple[float, float]:
+def pair(cosine: float, sine: float, one: float) -> tuple[float, float]:
+    """Its integers; where their squares add up to more than 4^q, both are halved: at most half of 2 4^q is left."""
+    c, s = truncated(cosine * one, one), truncated(sine * one, one)
+    over = c * c + s * s > one * one
+    return truncated(0.5 * c, one) if over else c, truncated(0.5 * s, one) if over else s
+
+
+@inner
+def _sines(phase: np.int32) -> tuple[float, float]:
     """As mercer.privacy.fourier.sines, bit for bit."""
     z = np.float64(phase) * QUARTER
     k = (z + ROUND) - ROUND

@@ -29,7 +29,7 @@ class FourierSums:
 
     @property
     def blocks(self) -> Blocks:
-        """M pairs."""
+        """A pair for each frequency."""
         return Blocks(self.features.m, 2, self.bits)
 
     @cached_property

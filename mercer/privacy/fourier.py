@@ -44,7 +44,7 @@ class FourierFeatures:
 
     @classmethod
     def draw(cls, spectrum: Spectrum, scale: Floats | float, bounds: Bounds, m: int, seed: int) -> FourierFeatures:
-        """M frequencies of a kernel function, by a public seed that has nothing to do with the noise.
+        """Draw m frequencies of a kernel function, by a public seed that has nothing to do with the noise.
 
         Args:
             spectrum: The kernel function.

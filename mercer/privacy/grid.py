@@ -30,7 +30,7 @@ def clean(bounds: Bounds, points: Floats) -> Floats:
     The coordinates of all others are clipped. What a record becomes depends on that record alone.
     """
     low = np.array(bounds.low)
-    finite = np.isfinite(points).all(axis=1)
+    finite = np.logical_and.reduce(np.isfinite(points), axis=1)
     return np.clip(np.where(finite[:, None], points, low), low, np.array(bounds.high))
 
 

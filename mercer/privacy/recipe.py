@@ -8,7 +8,8 @@ from fractions import Fraction
 from functools import cached_property
 
 from mercer.privacy.accounting import Loss, sigma
-from mercer.privacy.sensitivity import Blocks, Neighbours
+from mercer.privacy.sensitivity import RECORDS, Blocks
+from mercer.privacy.terms import Neighbours
 
 BITS = 16
 """A feature of 1 is the integer 2^16: truncation then changes a kernel value by less than 1e-4."""
@@ -55,7 +56,7 @@ class Recipe:
 
     @property
     def _moved(self) -> int:
-        return 1 if self.neighbours == "add_or_remove_one" else 2
+        return RECORDS[self.neighbours]
 
     @cached_property
     def scale(self) -> Fraction:

@@ -110,7 +110,7 @@ class PrivateDensity(Spec):
     def recipe(self, terms: Terms) -> Recipe:
         """What it is made of."""
         m = self.n_features or (1_024 if self.delta else 256)
-        return Recipe(m, terms.neighbours.value, self.epsilon, self.delta)
+        return Recipe(m, terms.neighbours, self.epsilon, self.delta)
 
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """Lengthscales for every dimension, and noise that can be drawn.
