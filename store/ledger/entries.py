@@ -10,7 +10,6 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from secrets import token_hex
 from typing import Any
 
 from mercer.privacy import Budget, Loss
@@ -54,6 +53,7 @@ class Purchase:
     """What is to be paid for; its fields are those of `Entry`."""
 
     key: str
+    release_id: str
     fingerprint: str
     loss: Loss
     kind: str
@@ -148,14 +148,14 @@ def first_entry(tenant: str, digest: str, terms: Terms, spender: str) -> Entry:
 
 
 def next_entry(account: Account, purchase: Purchase) -> Entry:
-    """The entry that charges an account; its release gets a fresh id."""
+    """The entry that charges an account."""
     return Entry.sealed(
         tenant=account.tenant,
         digest=account.digest,
         seq=account.head_seq + 1,
         event="gaussian" if purchase.loss.gaussians else "pure",
         key=purchase.key,
-        release_id=token_hex(16),
+        release_id=purchase.release_id,
         kind=purchase.kind,
         fingerprint=purchase.fingerprint,
         spender=purchase.spender,

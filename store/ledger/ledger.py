@@ -59,14 +59,24 @@ class Ledger:
         return account
 
     def charge(
-        self, tenant: str, digest: str, *, key: str, fingerprint: str, loss: Loss, kind: str, spender: str
+        self,
+        tenant: str,
+        digest: str,
+        *,
+        key: str,
+        release_id: str,
+        fingerprint: str,
+        loss: Loss,
+        kind: str,
+        spender: str,
     ) -> Charge:
         """Pay for a release, once for each key. It is final: nothing is ever given back.
 
         Args:
             tenant: Whose data set it is, and whose the key.
             digest: Of the protected data set.
-            key: The submission's idempotency key, or a fresh random one.
+            key: The submission's idempotency key.
+            release_id: Under which it will be published; the same whenever the key is the same.
             fingerprint: SHA-256 of the spec.
             loss: What the release costs; a function of the spec alone, never of the data.
             kind: Of the job.
@@ -82,7 +92,7 @@ class Ledger:
         """
         if loss.mu2 <= 0:
             raise ValueError("expected a release that costs something")
-        purchase = Purchase(key, fingerprint, loss, kind, spender)
+        purchase = Purchase(key, release_id, fingerprint, loss, kind, spender)
         entry, fresh = _twice(lambda: self._committed(tenant, digest, purchase))
         if fresh:
             self.witnesses.put(entry)

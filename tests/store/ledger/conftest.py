@@ -1,3 +1,4 @@
+import hashlib
 import secrets
 
 import pytest
@@ -66,5 +67,12 @@ def protected(ledger, digest, terms):
 
 def charge(ledger, digest, key, *, loss=TENTH, fingerprint="f" * 64, tenant="acme"):
     return ledger.charge(
-        tenant, digest, key=key, fingerprint=fingerprint, loss=loss, kind="private_density", spender="analyst"
+        tenant,
+        digest,
+        key=key,
+        release_id=hashlib.sha256(f"{tenant}/{key}".encode()).hexdigest()[:32],
+        fingerprint=fingerprint,
+        loss=loss,
+        kind="private_density",
+        spender="analyst",
     )
