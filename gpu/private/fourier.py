@@ -1,0 +1,49 @@
+"""Random Fourier features as integers: the compiled twin of mercer.privacy.fourier."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from gpu.cpu import features as compiled
+from gpu.leaves import Floats
+from gpu.private.pipeline import Integers
+from mercer.privacy.fourier import FourierFeatures
+from mercer.privacy.grid import Bounds, grid
+from mercer.privacy.sensitivity import Blocks
+
+
+@dataclass(frozen=True)
+class FourierSums:
+    """trunc(2^q cos(w_k x)) of all frequencies, then trunc(2^q sin(w_k x)); a block is a frequency's pair."""
+
+    features: FourierFeatures
+    bits: int
+
+    @property
+    def bounds(self) -> Bounds:
+        """The public box of the records."""
+        return self.features.bounds
+
+    @property
+    def blocks(self) -> Blocks:
+        """A pair for each frequency."""
+        return Blocks(self.features.m, 2, self.bits)
+
+    @cached_property
+    def _tiles(self) -> Floats:
+        """(tiles, d, TILE): frequencies and dimensions of 0 turns make the numbers even."""
+        d, m = self.features.turns.shape
+        padded = np.pad(self.features.turns, ((0, -d % compiled.UNROLLED), (0, -m % compiled.TILE)))
+        return np.ascontiguousarray(padded.reshape(len(padded), -1, compiled.TILE).swapaxes(0, 1))
+
+    def add(self, points: Floats, sums: Integers) -> None:
+        """As gpu.private.pipeline.Features."""
+        d, m = self.features.turns.shape
+        positions = np.zeros((len(points), self._tiles.shape[1]), np.uint32)
+        positions[:, :d] = grid(self.bounds, points)
+        padded = np.zeros((2, len(self._tiles), compiled.TILE), np.int64)
+        compiled.fourier(positions, self._tiles, self.bits, padded)
+        sums += padded.reshape(2, -1)[:, :m].ravel()
