@@ -20,6 +20,10 @@ MercerError
     NoResult                    409  the job ended without a result
     NotRetryable                409  the job has not failed
     WebhookDisabled             409  it takes no events until it is enabled
+    NotProtected                409  private releases are made of protected data sets alone
+    AlreadyProtected            409  the data set is protected under other terms
+    BudgetExceeded              409  the release costs more than is left of the data set's budget
+    AccountFrozen               423  the ledger is an older copy: nothing can be spent
     NotAcceptable               406  the result has no such representation
     TooLarge                    413
     UnsupportedFormat           415
@@ -239,6 +243,38 @@ class WebhookDisabled(MercerError):
     code = "webhook-disabled"
     status = 409
     title = "The webhook is disabled"
+
+
+class NotProtected(MercerError):
+    """Private releases are made of protected data sets alone: protect the data set first."""
+
+    code = "not-protected"
+    status = 409
+    title = "The data set is not protected"
+
+
+class AlreadyProtected(MercerError):
+    """The data set is protected under other terms, which never change."""
+
+    code = "already-protected"
+    status = 409
+    title = "The data set is already protected"
+
+
+class BudgetExceeded(MercerError):
+    """The release costs more than is left of the data set's privacy budget, which never grows: ask for less."""
+
+    code = "budget-exceeded"
+    status = 409
+    title = "The privacy budget does not suffice"
+
+
+class AccountFrozen(MercerError):
+    """The ledger does not extend its witnesses, as an old copy does not: an operator has to reconcile it first."""
+
+    code = "account-frozen"
+    status = 423
+    title = "The data set's account is frozen"
 
 
 class NotAcceptable(MercerError):

@@ -1,0 +1,92 @@
+"""Every entry of the ledger once more, in the object store, put only where none is.
+
+witness/<tenant>/<hex of the digest>/<seq>      the line of the entry
+
+They are written one after another: entry n + 1 is committed only when the witness of entry n is there. So a database
+whose last entry is n may be used only if witness n is that entry and there is no witness n + 1: two looks, however long
+the chain is. This is why every entry has a witness, and not each k-th.
+"""
+
+from __future__ import annotations
+
+from mercer.errors import AccountFrozen
+from store.ledger.entries import Entry
+from store.objects import Objects
+
+PREFIX = "witness/"
+
+
+def is_protected(objects: Objects, tenant: str, digest: str) -> bool:
+    """Whether a data set was ever protected; asks the object store alone.
+
+    Raises:
+        Unavailable: nobody can say.
+    """
+    return objects.size(_path(tenant, digest, 0)) is not None
+
+
+class Witnesses:
+    """The witnesses in an object store."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def put(self, entry: Entry) -> None:
+        """Make an entry's witness, if it has none; afterwards the entry is acknowledged for ever.
+
+        Raises:
+            AccountFrozen: another entry of this number is witnessed.
+            Unavailable: it cannot be stored.
+        """
+        with self._objects.writer(_path(entry.tenant, entry.digest, entry.seq)) as writer:
+            writer.write(entry.line())
+            won = writer.commit()
+        if not won:
+            self._compare(entry)
+
+    def confirm(self, head: Entry) -> None:
+        """See that the chain which ends with this entry is the witnessed one, and that its end is witnessed.
+
+        Raises:
+            AccountFrozen: a longer or another chain is witnessed, so this is an old copy of the database.
+            Unavailable: nobody can say.
+        """
+        if self.line(head.tenant, head.digest, head.seq) is None:
+            self.put(head)
+        else:
+            self._compare(head)
+        if self.line(head.tenant, head.digest, head.seq + 1) is not None:
+            raise frozen(f"its ledger ends at entry {head.seq}, and a later one is witnessed")
+
+    def newest(self, tenant: str, digest: str) -> int:
+        """The number of the newest witness, by listing them; -1 when there is none."""
+        return max((seq for seq, *_ in self.all(tenant, digest)), default=-1)
+
+    def all(self, tenant: str = "", digest: str = "") -> list[tuple[int, str, str]]:
+        """The number, tenant and digest of every witness: of a data set, or of all."""
+        prefix = _path(tenant, digest, 0).rpartition("/")[0] + "/" if tenant else PREFIX
+        parts = (entry.key.split("/") for entry in self._objects.keys(prefix))
+        return [(int(seq), tenant, f"sha256:{digest}") for _, tenant, digest, seq in parts]
+
+    def line(self, tenant: str, digest: str, seq: int) -> bytes | None:
+        """What was witnessed; None when nothing was."""
+        try:
+            return b"".join(self._objects.read(_path(tenant, digest, seq)))
+        except KeyError:
+            return None
+
+    def _compare(self, entry: Entry) -> None:
+        if self.line(entry.tenant, entry.digest, entry.seq) != entry.line():
+            raise frozen(f"its entry {entry.seq} is not the one that was witnessed")
+
+
+def frozen(reason: str) -> AccountFrozen:
+    """The error that says why nothing can be spent."""
+    return AccountFrozen(
+        f"The account of this data set is frozen: {reason}. Expected the ledger that the witnesses tell of; "
+        "an operator has to reconcile it, and until then nothing can be spent."
+    )
+
+
+def _path(tenant: str, digest: str, seq: int) -> str:
+    return f"{PREFIX}{tenant}/{digest.removeprefix('sha256:')}/{seq:012d}"
