@@ -8,7 +8,7 @@ COPY requirements.lock requirements-dev.lock /src/
 RUN python -m venv /venv \
     && /venv/bin/pip install --only-binary :all: -r /src/requirements.lock \
     && /venv/bin/pip install --only-binary :all: -c /src/requirements-dev.lock \
-       opentelemetry-sdk opentelemetry-exporter-otlp-proto-http
+       opentelemetry-sdk opentelemetry-exporter-otlp-proto-http "psycopg[binary]"
 COPY pyproject.toml README.md /src/
 COPY mercer /src/mercer
 RUN /venv/bin/pip install --no-deps /src
