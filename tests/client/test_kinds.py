@@ -8,10 +8,6 @@ import pytest
 from mercer.specs import SPEC
 from tests.kinds import EXAMPLES, SELF_CONTAINED
 
-EXAMPLES = [
-    pytest.param(spec, id=f"{name}{i}") for name, kind in SELF_CONTAINED.items() for i, spec in enumerate(kind.examples)
-]
-
 
 @pytest.mark.parametrize("document", EXAMPLES)
 def test_every_example_is_answered(client, document):

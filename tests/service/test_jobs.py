@@ -8,13 +8,9 @@ import pytest
 import mercer
 from mercer.specs import Gram
 from service.admission import KEPT_BYTES
-from tests.kinds import EXAMPLES, SELF_CONTAINED
+from tests.kinds import EXAMPLES
 from tests.service.conftest import SPEC, assert_problem
 from workers.loading import parsed
-
-EXAMPLES = [
-    pytest.param(spec, id=f"{name}{i}") for name, kind in SELF_CONTAINED.items() for i, spec in enumerate(kind.examples)
-]
 
 
 @pytest.mark.parametrize("spec", EXAMPLES)
