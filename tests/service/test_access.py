@@ -14,8 +14,10 @@ from pydantic import SecretStr
 
 from mercer.arrays import digest, to_npy
 from mercer.keys import Scope
+from mercer.privacy.terms import Box, Neighbours, Terms
 from service.app import create_app
 from service.scopes import protect
+from store.releases import Releases
 from tests.service.conftest import SPEC, assert_problem
 
 ROOT_KEY = "root-key-of-the-tests-" + "0" * 32
@@ -27,10 +29,13 @@ OPERATIONS = {
 }
 OPEN = {route for route, operation in OPERATIONS.items() if operation["security"] == []}
 POINTS = to_npy(np.arange(6.0).reshape(3, 2))
+PRIVATE = to_npy(np.arange(8.0).reshape(4, 2))
+TERMS = Terms(epsilon=1.0, neighbours=Neighbours.CHANGE_ONE, domain=Box([0, 0], [8, 8]), max_records=9)
 NPY = {"content-type": "application/x-npy"}
 JSONL = {"content-type": "application/jsonl"}
 LINES = json.dumps({"custom_id": "a", "spec": SPEC}).encode()
 OWNERS = ("default", "acme")
+MAKES_ONE_OF_ITS_OWN = ("PUT /v1/datasets/{digest}", "POST /v1/private")
 
 
 @pytest.fixture
@@ -62,6 +67,10 @@ def create(as_key):
     return make
 
 
+def protection(name):
+    return {"digest": name, "terms": TERMS.model_dump(mode="json")}
+
+
 class Owned:
     """What a tenant has, and the request of each route that reaches it."""
 
@@ -72,6 +81,9 @@ class Owned:
         method, path = route.split()
         parameters = {"job_id": "job", "batch_id": "batch", "digest": "digest", "key_id": "victim"}
         parameters["webhook_id"] = "webhook"
+        parameters["release_id"] = "release"
+        if path.startswith("/v1/private"):
+            parameters["digest"] = "private"
         if route == "POST /v1/jobs/{job_id}/retry":
             parameters["job_id"] = "cancelled"
         path = path.format(**{name: self.ids[what] for name, what in parameters.items()})
@@ -79,6 +91,9 @@ class Owned:
             "POST /v1/jobs": {"json": SPEC},
             "POST /v1/jobs/wait": {"json": {"ids": [self.ids["job"]], "wait_s": 0}},
             "POST /v1/jobs/results": {"json": {"ids": [self.ids["job"]]}},
+            "POST /v1/plan": {"json": SPEC},
+            "POST /v1/private": {"json": protection(self.ids["private"])},
+            "PUT /v1/private/{digest}/data": {"content": PRIVATE, "headers": NPY},
             "POST /v1/batches": {"content": LINES, "headers": JSONL},
             "PUT /v1/datasets/{digest}": {"content": POINTS, "headers": NPY},
             "POST /v1/webhooks": {"json": {"url": f"https://localhost/{id(self)}"}},
@@ -90,7 +105,7 @@ class Owned:
 
 
 @pytest.fixture
-def owned(as_key, create, worker):
+def owned(as_key, create, worker, objects):
     """Gives a tenant one of everything."""
 
     async def make(tenant):
@@ -98,13 +113,20 @@ def owned(as_key, create, worker):
         async with as_key(key) as client:
             name = digest(POINTS)
             assert (await client.put(f"/v1/datasets/{name}", content=POINTS, headers=NPY)).status_code == 201
+            private = digest(PRIVATE)
+            assert (await client.post("/v1/private", json=protection(private))).status_code == 201
+            data = f"/v1/private/{private}/data"
+            assert (await client.put(data, content=PRIVATE, headers=NPY)).status_code == 201
             job = (await client.post("/v1/jobs", json=SPEC)).json()["id"]
             worker.finish()
             cancelled = (await client.post("/v1/jobs", json=SPEC)).json()["id"]
             await client.post(f"/v1/jobs/{cancelled}/cancel")
             batch = (await client.post("/v1/batches", content=LINES, headers=JSONL)).json()["id"]
             webhook = (await client.post("/v1/webhooks", json={"url": "https://localhost/"})).json()["id"]
+        release = "abcdef01" * 4
+        Releases(objects, tenant).publish(release, np.arange(3), {"kind": "private_density"})
         ids = {"job": job, "webhook": webhook, "cancelled": cancelled, "batch": batch, "digest": name}
+        ids |= {"private": private, "release": release}
         return key, Owned(ids | {"victim": (await create(tenant))["id"]})
 
     return make
@@ -117,6 +139,8 @@ def unknown(ids):
         "cancelled": "0" * 32,
         "batch": "0" * 32,
         "digest": "sha256:" + "0" * 64,
+        "private": "sha256:" + "1" * 64,
+        "release": "0" * 32,
         "webhook": "we_" + "0" * 32,
         "victim": "0" * 16,
     }
@@ -182,12 +206,13 @@ async def test_a_foreign_object_is_as_one_that_is_not_there(route, owner, owned,
     nowhere = Owned(unknown(theirs.ids))
     foreign = as_key((await create("other"))["key"])
     answer = await foreign.request(**theirs.request(route))
-    missing = await foreign.request(**nowhere.request(route)) if route != "PUT /v1/datasets/{digest}" else answer
+    missing = await foreign.request(**nowhere.request(route)) if route not in MAKES_ONE_OF_ITS_OWN else answer
     assert answer.status_code == missing.status_code
     assert without_ids(answer.text, theirs.ids) == without_ids(missing.text, nowhere.ids) or answer.status_code < 300
     named = "{" in route or route in ("POST /v1/jobs/wait", "POST /v1/jobs/results")
-    if route == "PUT /v1/datasets/{digest}":
+    if route in MAKES_ONE_OF_ITS_OWN:
         assert answer.status_code == 201  # not 200: the bytes moved, though another tenant has them
+        assert not answer.json().get("uploaded", False)
     elif named:
         assert answer.status_code == 404
     else:
@@ -196,6 +221,7 @@ async def test_a_foreign_object_is_as_one_that_is_not_there(route, owner, owned,
     assert (await as_key(key).get(f"/v1/jobs/{theirs.ids['cancelled']}")).json()["state"] == "cancelled"
     assert (await as_key(key).get(f"/v1/batches/{theirs.ids['batch']}")).json()["status"] == "in_progress"
     assert (await as_key(key).head(f"/v1/datasets/{theirs.ids['digest']}")).status_code == 200
+    assert (await as_key(key).get(f"/v1/private/{theirs.ids['private']}")).json()["uploaded"]
 
 
 @pytest.mark.parametrize("route", sorted(set(OPERATIONS) - OPEN))
