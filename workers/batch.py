@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from broker.records import ClaimedJob, Finished
 from gpu.device import Device
-from gpu.task import Answer, Cancelled
+from gpu.task import Answer, Cancelled, Task
 from mercer.errors import MercerError
 from mercer.jobs import State
 from mercer.specs import Spec
@@ -30,10 +30,6 @@ from workers.watch import Watch
 log = logging.getLogger(__name__)
 
 Report = Callable[[float], None]
-
-
-def silent(fraction: float) -> None:
-    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +70,9 @@ class Batch:
             spec = None
             try:
                 spec = parsed(job.spec)
-                # How far a release has come would tell of the data.
-                report = silent if spec.releases else self._report(job.id)
-                loaded.append(self._loader.load(job, spec, report))
+                # A release reads its data only where none was published, and how far it has come would tell of them.
+                unread = Loaded(job, Task(spec, {})) if spec.releases else None
+                loaded.append(unread or self._loader.load(job, spec, self._report(job.id)))
             except Exception as error:  # noqa: BLE001 - it is this job's outcome, and the others go on
                 failed.append(self._failed(job, spec, error))
         return loaded, failed
@@ -119,13 +115,15 @@ class Batch:
     def _release(self, job: Loaded, operation: ModuleType) -> Finished:
         """The release that was paid for: the one that was published, whoever drew it."""
         releases = self._bench.shelves.releases.of(job.claimed.tenant)
-        release_id = paid_release(job.task.spec)
+        spec = job.task.spec
+        release_id = paid_release(spec)
         with self._stopwatch.computing(), quantised():
             release = releases.find(release_id)
             if release is None:
-                (answer,) = operation.run([job.task], self._bench.device)
+                task = self._loader.load(job.claimed, spec, job.task.report).task
+                (answer,) = operation.run([task], self._bench.device)
                 release = releases.publish(release_id, answer.array(), answer.facts)
-        # Reading the data takes a time of its own, which is not told.
+        # What is left over tells of nothing but the machine.
         timings = self._stopwatch.timings() | {"transfer_ms": 0.0}
         return self._finished(job.claimed.id, State.SUCCEEDED, result=record_of(release), timings=timings)
 

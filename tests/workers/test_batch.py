@@ -76,8 +76,8 @@ def test_a_spec_of_another_version_fails_alone(bench):
 
 
 def test_a_job_whose_data_set_was_deleted_fails_alone(bench):
-    kept, gone = upload(bench.datasets, points(20)), upload(bench.datasets, points(20, seed=1))
-    bench.datasets.delete(gone.dataset)
+    kept, gone = upload(bench.shelves.datasets, points(20)), upload(bench.shelves.datasets, points(20, seed=1))
+    bench.shelves.datasets.delete(gone.dataset)
     done = outcomes(bench, [claimed(gram(x=kept)), claimed(gram(x=gone))])
     assert states(done) == [State.SUCCEEDED, State.FAILED]
     assert json.loads(done[1].error)["type"] == "urn:mercer:problem:unknown-dataset"
@@ -85,7 +85,7 @@ def test_a_job_whose_data_set_was_deleted_fails_alone(bench):
 
 def test_a_job_reads_its_data_set(bench):
     x = points(20)
-    (job,) = outcomes(bench, [claimed(gram(x=upload(bench.datasets, x)))])
+    (job,) = outcomes(bench, [claimed(gram(x=upload(bench.shelves.datasets, x)))])
     np.testing.assert_allclose(value_of(bench, job), gaussian(x), rtol=1e-12)
 
 
@@ -134,14 +134,14 @@ def test_every_outcome_says_where_the_time_went(bench, spec):
 
 
 def test_out_of_memory_names_the_bytes_of_the_data_set_too(bench):
-    spec = gram(x=upload(bench.datasets, points(300)))
+    spec = gram(x=upload(bench.shelves.datasets, points(300)))
     batch = Batch(bench, Watch("lease"), lambda job_id: lambda fraction: None)
     cost_bytes = batch._loader.needed_bytes(spec, DEFAULT_TENANT)
     assert cost_bytes > 300 * 300 * 8
 
 
 def test_a_job_reads_the_data_sets_of_its_own_tenant_alone(bench):
-    spec = gram(x=upload(bench.datasets.of("acme"), points(30)))
+    spec = gram(x=upload(bench.shelves.datasets.of("acme"), points(30)))
     theirs, foreign = outcomes(bench, [claimed(spec, tenant="acme"), claimed(spec)])
     assert (theirs.state, foreign.state) == (State.SUCCEEDED, State.FAILED)
     assert "unknown-dataset" in foreign.error.decode()

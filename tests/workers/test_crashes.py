@@ -52,7 +52,7 @@ async def test_poison_dies_after_three_deliveries_its_63_batch_mates_succeed_and
 async def test_a_killed_parent_takes_its_process_along_and_its_jobs_come_back_without_blame(
     queue, start_worker, bench, valkey_url, namespace
 ):
-    (job_id,) = await admit(queue, long(bench.datasets, n=12_000))
+    (job_id,) = await admit(queue, long(bench.shelves.datasets, n=12_000))
     worker = start_worker()
     await running(queue, job_id)
     (child,) = psutil.Process(worker.pid).children()

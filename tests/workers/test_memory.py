@@ -29,7 +29,7 @@ MB = 2**20
 
 def large(bench):
     """A job whose points, which it copies, take 100 MB, and whose result takes 3."""
-    return gram(x=upload(bench.datasets, np.zeros((400_000, 32))), diagonal_only=True)
+    return gram(x=upload(bench.shelves.datasets, np.zeros((400_000, 32))), diagonal_only=True)
 
 
 @contextmanager

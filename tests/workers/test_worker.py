@@ -46,7 +46,7 @@ async def test_a_ready_worker_is_announced_and_a_drained_one_is_not(queue, start
 
 
 async def test_a_dead_workers_job_is_claimed_again(queue, start_worker, bench):
-    (job_id,) = await admit(queue, long(bench.datasets))
+    (job_id,) = await admit(queue, long(bench.shelves.datasets))
     first = start_worker(MERCER_WORKER_NAME="first")
     await running(queue, job_id)
     first.kill()
@@ -56,7 +56,7 @@ async def test_a_dead_workers_job_is_claimed_again(queue, start_worker, bench):
 
 
 async def test_a_worker_that_was_frozen_past_its_lease_changes_nothing(queue, start_worker, bench):
-    (job_id,) = await admit(queue, long(bench.datasets))
+    (job_id,) = await admit(queue, long(bench.shelves.datasets))
     first = start_worker(MERCER_WORKER_NAME="first")
     await running(queue, job_id)
     os.killpg(first.pid, signal.SIGSTOP)
@@ -71,7 +71,7 @@ async def test_a_worker_that_was_frozen_past_its_lease_changes_nothing(queue, st
 
 
 async def test_a_drained_worker_finishes_its_batch_and_takes_no_other(queue, start_worker, bench):
-    (job_id,) = await admit(queue, long(bench.datasets))
+    (job_id,) = await admit(queue, long(bench.shelves.datasets))
     process = start_worker()
     await running(queue, job_id)
     process.terminate()
@@ -84,7 +84,7 @@ async def test_a_drained_worker_finishes_its_batch_and_takes_no_other(queue, sta
 async def test_what_a_drained_worker_cannot_finish_in_its_grace_goes_back_and_counts_as_no_attempt(
     queue, start_worker, bench
 ):
-    (job_id,) = await admit(queue, long(bench.datasets, n=12_000))
+    (job_id,) = await admit(queue, long(bench.shelves.datasets, n=12_000))
     process = start_worker(MERCER_DRAIN_S="0")
     await running(queue, job_id)
     process.terminate()
@@ -94,7 +94,7 @@ async def test_what_a_drained_worker_cannot_finish_in_its_grace_goes_back_and_co
 
 
 async def test_a_running_job_is_cancelled_between_its_tiles(queue, start_worker, bench):
-    (job_id,) = await admit(queue, long(bench.datasets, n=12_000))
+    (job_id,) = await admit(queue, long(bench.shelves.datasets, n=12_000))
     start_worker()
     await running(queue, job_id)
     await queue.cancel(job_id)
@@ -106,7 +106,7 @@ async def test_a_running_job_is_cancelled_between_its_tiles(queue, start_worker,
 async def test_a_running_job_is_stopped_at_its_deadline(queue, start_worker, bench):
     start_worker()
     await finished(queue, await admit(queue, gram()))
-    (job_id,) = await admit(queue, long(bench.datasets, n=12_000), cancel_after_ms=300)
+    (job_id,) = await admit(queue, long(bench.shelves.datasets, n=12_000), cancel_after_ms=300)
     await running(queue, job_id)
     while await queue.depth() != (0, 0):
         await queue.expire()
@@ -145,7 +145,7 @@ def test_a_bad_setting_is_named():
 
 
 async def test_a_long_job_tells_how_far_it_is(queue, start_worker, bench):
-    (job_id,) = await admit(queue, long(bench.datasets, n=8_000))
+    (job_id,) = await admit(queue, long(bench.shelves.datasets, n=8_000))
     start_worker()
     told = [fraction async for _, name, fraction in queue.events(job_id, None) if name == "progress"]
     assert told == sorted(told)
