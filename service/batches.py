@@ -86,7 +86,7 @@ Wait = Annotated[
     "",
     status_code=202,
     response_model=Batch,
-    responses=problems(400, 408, 413, 415, 422, 429, 503),
+    responses=problems(400, 408, 409, 413, 415, 422, 423, 429, 503),
     openapi_extra=SUBMISSION,
 )
 async def submit(request: Request, parts: PartsDep, principal: PrincipalDep) -> Response:

@@ -16,11 +16,12 @@ TITLES = {
     404: "No such thing.",
     406: "Accept allows none of the representations.",
     408: "The body did not come.",
-    409: "The job's state does not allow it.",
+    409: "The state of the job, the data set or its budget does not allow it.",
     413: "The body is too large.",
     415: "The media type is not one that is read.",
     416: "The range begins after the last byte.",
     422: "The content is not valid; `errors` names the fields.",
+    423: "The ledger of private data sets is an old copy: an operator has to reconcile it.",
     429: "The queue is full, or the API key sends too many requests.",
     503: "Redis is away, the store is full, or the service is ending.",
 }

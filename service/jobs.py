@@ -32,7 +32,7 @@ JOBS = content("Jobs", "The jobs.")
 SUBMITTED = {
     200: content("Job", "It was done within the time that Prefer: wait=N gave."),
     202: content("Job", "It is queued; several are answered as Jobs."),
-    **problems(400, 408, 413, 415, 422, 429, 503),
+    **problems(400, 408, 409, 413, 415, 422, 423, 429, 503),
 }
 
 EXAMPLES = {

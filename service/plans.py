@@ -17,7 +17,7 @@ from service.principals import PrincipalDep
 router = APIRouter(prefix="/v1", tags=["jobs"])
 
 
-@router.post("/plan", responses=problems(400, 413, 415, 422, 423, 503), openapi_extra=body_of("JobSpec"))
+@router.post("/plan", responses=problems(400, 409, 413, 415, 422, 423, 503), openapi_extra=body_of("JobSpec"))
 async def plan(request: Request, parts: PartsDep, principal: PrincipalDep) -> Plan:
     """What a job would take, and what a private release would cost."""
     async with JsonBody(request, MAX_JSON_BYTES) as body:

@@ -72,7 +72,7 @@ def agreed(wanted: Protection) -> Agreed:
 @router.put(
     "/private/{digest}/data",
     status_code=201,
-    responses=problems(400, 404, 408, 413, 415, 422, 503),
+    responses=problems(400, 404, 408, 413, 415, 422, 423, 503),
     openapi_extra=UPLOAD,
 )
 async def upload(digest: str, request: Request, parts: PartsDep, principal: PrincipalDep) -> PrivateDataset:
@@ -148,7 +148,9 @@ async def show_release(release_id: str, parts: PartsDep, principal: PrincipalDep
     return (await run_in_threadpool(releases.known, release_id)).parameters
 
 
-@router.get("/releases/{release_id}/vector", response_class=Response, responses={200: FILE, 206: FILE, **problems(404)})
+@router.get(
+    "/releases/{release_id}/vector", response_class=Response, responses={200: FILE, 206: FILE, **problems(404, 416)}
+)
 async def download_release(release_id: str, request: Request, parts: PartsDep, principal: PrincipalDep) -> Response:
     """The numbers of a release as npy."""
     releases = parts.releases.of(principal.tenant)

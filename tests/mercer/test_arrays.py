@@ -14,6 +14,7 @@ from mercer.arrays import (
     DTYPES,
     MAGIC,
     MAX_INLINE,
+    ArrayInfo,
     digest,
     first_not_finite,
     from_npy,
@@ -215,7 +216,7 @@ def test_inline_rows_become_a_float64_matrix_that_cannot_be_changed():
     np.testing.assert_array_equal(points, [[1, 2.5], [3, 4]])
     assert points.dtype == np.float64
     assert not points.flags.writeable
-    assert info_of(points) == ((2, 2), "float64", 1.0)
+    assert info_of(points) == ArrayInfo((2, 2), "float64", 1.0)
 
 
 def test_inline_numbers_survive_json_to_the_last_bit():
