@@ -20,7 +20,6 @@ from mercer.jobs import Priority, State
 from mercer.keys import Scope
 from mercer.plots import PlotsNotInstalled
 from mercer.privacy.terms import Neighbours
-from mercer.private_handles import USUAL_MAX_RECORDS
 from mercer.specs import KINDS
 
 DONE, REFUSED, WRONG_USAGE, NO_SERVICE, INTERRUPTED = 0, 1, 2, 3, 130
@@ -211,7 +210,7 @@ def _add_private(commands_of: argparse._SubParsersAction[argparse.ArgumentParser
     protect.add_argument("--neighbours", choices=[one.value for one in Neighbours], required=True)
     protect.add_argument("--low", required=True, metavar="NUMBERS", help="of the domain, such as 0,0,-1")
     protect.add_argument("--high", required=True, metavar="NUMBERS", help="of the domain, such as 1,1,1")
-    protect.add_argument("--max-records", type=int, default=USUAL_MAX_RECORDS, help="the most that there may be")
+    protect.add_argument("--max-records", type=int, required=True, help="the most that there may be")
     protect.set_defaults(command=private_commands.protect)
     listing = actions.add_parser("list", parents=[_common("print the records")], help="all of them")
     listing.set_defaults(command=private_commands.listing)

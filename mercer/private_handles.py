@@ -14,8 +14,6 @@ from mercer.private_flows import delete_private, digest_of, fetch_private, fetch
 from mercer.transport import AsyncTransport, SyncTransport
 from mercer.uploads import source
 
-USUAL_MAX_RECORDS = 10_000_000
-
 
 class Private:
     """`client.private`; protecting needs a key with the scope private:admin, reading one with private:read."""
@@ -31,7 +29,7 @@ class Private:
         delta: float = 0.0,
         neighbours: Neighbours | str,
         domain: Box,
-        max_records: int = USUAL_MAX_RECORDS,
+        max_records: int,
     ) -> PrivateDataset:
         """Give the service a data set that nobody can read or compute on, except through private releases.
 
@@ -43,7 +41,7 @@ class Private:
             delta: Budget of all releases together; 0 allows pure epsilon releases only.
             neighbours: add_or_remove_one or change_one: which data sets a release must not tell apart.
             domain: Where records may lie; others are moved to its border.
-            max_records: The most that there may be, which costs are counted with.
+            max_records: The most that there may be: every release takes as long as of so many, or its time would tell.
 
         Raises:
             Protected: the same bytes are here as a data set that anybody may read.
@@ -88,7 +86,7 @@ class AsyncPrivate:
         delta: float = 0.0,
         neighbours: Neighbours | str,
         domain: Box,
-        max_records: int = USUAL_MAX_RECORDS,
+        max_records: int,
     ) -> PrivateDataset:
         """See Private.protect."""
         terms = _terms(epsilon, delta, neighbours, domain, max_records)

@@ -148,14 +148,14 @@ def _parsed_line(text: bytes) -> tuple[str, Spec, bytes | None]:
 
 def kept_line(custom_id: str, job: Submission) -> bytes:
     """How a job is kept: JSON has neither tabs nor line ends of its own."""
-    head = [custom_id, job.kind, job.batch_key, job.flops, job.bytes]
+    head = [custom_id, job.kind, job.batch_key, job.flops, job.bytes, job.alone]
     return to_json(head) + b"\t" + job.spec + b"\n"
 
 
 def submission_of(line: bytes, due: Due, number: int) -> Submission:
     """The job of a kept line, by its number among those that follow."""
     head, _, spec = line.partition(b"\t")
-    custom_id, kind, batch_key, flops, size_bytes = from_json(head)
+    custom_id, kind, batch_key, flops, size_bytes, alone = from_json(head)
     return Submission(
         id=job_id(due.id, due.admitted + number),
         kind=kind,
@@ -164,6 +164,7 @@ def submission_of(line: bytes, due: Due, number: int) -> Submission:
         fingerprint="",
         flops=flops,
         bytes=size_bytes,
+        alone=alone,
         custom_id=custom_id,
         tenant=due.tenant,
         priority=due.priority,

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from broker.records import Submission
 from mercer.arrays import ArrayInfo
-from mercer.errors import BudgetExceeded, Forbidden, InvalidRequest, NotProtected
+from mercer.errors import BudgetExceeded, Forbidden, InvalidRequest, NotProtected, UnknownDataset
 from mercer.keys import Scope
 from mercer.points import PrivateReference, ReleaseReference
 from mercer.privacy import Loss
@@ -68,10 +68,16 @@ class Spending:
         return info
 
     def price(self, spec: Spec, tenant: str) -> Price:
-        """Of a release that was checked."""
+        """Of a release that was checked.
+
+        Raises:
+            UnknownDataset: the data are not here.
+        """
         info = self.public(tenant)
         references = {name: one for name, one in spec.arrays().items() if isinstance(one, PrivateReference)}
         ((_, reference),) = references.items()
+        if self._private.of(tenant).data.info(reference.private) is None:
+            raise UnknownDataset(f"The data of {reference.private} are not here: upload them again.")
         return Price(reference.private, spec.privacy_loss({name: info(one) for name, one in references.items()}))
 
     def offer(self, spec: Spec, tenant: str) -> tuple[Price, bool]:
@@ -117,14 +123,16 @@ class Spending:
         _check(releases, principal)
         prices = [self.price(one.spec, principal.tenant) for one in releases]
         if len(releases) > 1:
-            self._check_together(prices, principal.tenant)
+            paid = self.ledger().paid(principal.tenant, [str(one.key) for one in releases])
+            due = [price for one, price in zip(releases, prices, strict=True) if one.key not in paid]
+            self._check_together(due, principal.tenant)
         for release, price in zip(releases, prices, strict=True):
             self.ledger().charge(
                 principal.tenant,
                 price.digest,
                 key=str(release.key),
                 release_id=release_id(principal.tenant, str(release.key)),
-                fingerprint=hashlib.sha256(release.submission.spec).hexdigest(),
+                fingerprint=hashlib.sha256(release.spec.model_dump_json(exclude_none=True).encode()).hexdigest(),
                 loss=price.loss,
                 kind=release.spec.kind,
                 spender=principal.key or "",

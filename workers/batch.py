@@ -23,7 +23,7 @@ from workers.answers import records
 from workers.batching import bisect
 from workers.loading import Loaded, Loader, Shelves, parsed
 from workers.problems import reason
-from workers.releasing import paid_release, quantised, record_of
+from workers.releasing import paid_release, quantised, record_of, shortest_s
 from workers.stopwatch import Stopwatch
 from workers.watch import Watch
 
@@ -117,7 +117,8 @@ class Batch:
         releases = self._bench.shelves.releases.of(job.claimed.tenant)
         spec = job.task.spec
         release_id = paid_release(spec)
-        with self._stopwatch.computing(), quantised():
+        least_s = shortest_s(spec.cost(self._loader.infos(spec, job.claimed.tenant)).flops)
+        with self._stopwatch.computing(), quantised(least_s):
             release = releases.find(release_id)
             if release is None:
                 task = self._loader.load(job.claimed, spec, job.task.report).task

@@ -64,9 +64,18 @@ class Loader:
 
     def needed_bytes(self, spec: Spec, tenant: str) -> int:
         """The memory that a job takes while it runs, its inputs included."""
-        infos = {name: self._find(reference, tenant).info() for name, reference in spec.arrays().items()}
-        cost = spec.cost(infos)
+        cost = spec.cost(self.infos(spec, tenant))
         return cost.bytes_in + cost.peak_bytes
+
+    def infos(self, spec: Spec, tenant: str) -> dict[str, ArrayInfo]:
+        """What may be told of its arrays: of a private data set nothing that its terms do not say."""
+        return {name: self._info(reference, tenant) for name, reference in spec.arrays().items()}
+
+    def _info(self, reference: ArrayReference, tenant: str) -> ArrayInfo:
+        if isinstance(reference, PrivateReference):
+            return public_info(self._shelves.private.of(tenant).terms(reference.private))
+        found = self._find(reference, tenant)
+        return info_of(found.array, minimum=False)._replace(about=found.about)
 
     def _find(self, reference: ArrayReference, tenant: str) -> Found:
         if isinstance(reference, np.ndarray):
@@ -98,10 +107,6 @@ class Found(NamedTuple):
 
     array: Array
     about: Terms | dict[str, Any] | None = None
-
-    def info(self) -> ArrayInfo:
-        """What may be told of it: of a private data set nothing that its terms do not say."""
-        return public_info(self.about) if isinstance(self.about, Terms) else info_of(self.array, minimum=False)
 
 
 def parsed(spec: bytes) -> Spec:

@@ -14,12 +14,22 @@ from mercer.specs import Spec
 from store.releases import Release
 
 SHORTEST_S = 0.25
-"""Durations are this, or twice, four times, ... as long: a request's own time would tell of the data."""
+SLOW_FLOPS = 2e9
+"""A second, of a release: a fifth of what one slow core does."""
+
+
+def shortest_s(flops: int) -> float:
+    """How long a release takes at least, by its public cost, which counts as many records as there may be.
+
+    A release of fewer takes as long: its own time, and where it jumps when more features are asked for, would tell how
+    many there are.
+    """
+    return max(SHORTEST_S, flops / SLOW_FLOPS)
 
 
 @contextmanager
-def quantised(shortest_s: float = SHORTEST_S) -> Iterator[None]:
-    """Let the block end, well or not, only when as long as one of a few durations has passed."""
+def quantised(shortest_s: float) -> Iterator[None]:
+    """Let the block end, well or not, only when so long, or twice, four times, ... as long has passed."""
     began_s = time.monotonic()
     try:
         yield

@@ -25,6 +25,8 @@ from mercer.privacy.terms import Box
 
 POINTS_AT_ONCE = 1_024
 HALF_BITS = 31
+WIDEST = 1.02
+"""The variance (1 + k(2z)) / 2 - k(z)^2 of a frequency is at most 1/2; for rational kernel functions 2 % more."""
 
 
 class DensityAnswer(NamedTuple):
@@ -39,7 +41,8 @@ class DensityAnswer(NamedTuple):
     noise_error: float
     """Standard deviation of the noise in every sum: exact, the same for all points."""
     approximation_error: float
-    """A bound of the standard deviation of every sum over the frequencies, for so many records: records / sqrt(2 m)."""
+    """A bound of the standard deviation of every sum over the frequencies, 1.02 n / sqrt(2 m), where n is the number of
+    records as released and twice its error more."""
 
     def __str__(self) -> str:
         return (
@@ -135,7 +138,8 @@ def answers(vector: Floats, parameters: dict[str, Any], points: Floats) -> Densi
         values = drawn.values(points[start : start + POINTS_AT_ONCE])
         sums[start : start + len(values)] = _products(vector[:-1], values, unit) / (drawn.m * unit * unit)
     records = float(vector[-1]) / (parameters["count_weight"] * unit)
-    bound = max(records, 0.0) / math.sqrt(2 * drawn.m)
+    most = max(records, 0.0) + 2 * parameters["count_error"]
+    bound = WIDEST * most / math.sqrt(2 * drawn.m)
     return DensityAnswer(sums, sums / max(records, 1.0), records, parameters["noise_error"], bound)
 
 

@@ -15,7 +15,7 @@ BITS = 16
 """A feature of 1 is the integer 2^16: truncation then changes a kernel value by less than 1e-4."""
 
 COUNT_SHARE = 16
-"""Part of the features' squared norm that the count's weight has: the noise grows by 3 %."""
+"""Part of the features' squared norm that the count's weight has: the noise of many features grows by 3 to 4 %."""
 
 SMALLEST, LARGEST = Fraction(1, 4), Fraction(2**50)
 """Of noise, in integer units, as the samplers take it."""
@@ -60,18 +60,19 @@ class Recipe:
 
     @cached_property
     def scale(self) -> Fraction:
-        """Of Laplace noise, or the standard deviation of Gaussian noise, in integer units.
+        """Of Laplace noise, or the standard deviation of Gaussian noise, in integer units."""
+        if self.delta:
+            return Fraction(math.ceil(sigma(self.epsilon, self.delta) * self.l2))
+        return self.l1 / Fraction(repr(self.epsilon))
+
+    def check(self) -> None:
+        """See that there is such noise.
 
         Raises:
-            ValueError: there is no such noise.
+            ValueError: epsilon and delta are too small, or the noise is out of the samplers' range.
         """
-        if self.delta:
-            scale = Fraction(math.ceil(sigma(self.epsilon, self.delta) * self.l2))
-        else:
-            scale = self.l1 / Fraction(repr(self.epsilon))
-        if not SMALLEST <= scale <= LARGEST:
+        if not SMALLEST <= self.scale <= LARGEST:
             raise ValueError("expected a larger epsilon, or fewer features: the noise is out of range")
-        return scale
 
     @property
     def loss(self) -> Loss:

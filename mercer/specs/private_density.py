@@ -22,7 +22,10 @@ from mercer.specs.base import Cost, Spec
 from mercer.specs.sliced import Seed
 
 MAX_FEATURES = 2**14
-"""Products of 2^17 integers of 17 and 31 bits then fit 63 bits."""
+"""Sums of 2^15 products of integers of 17 and 31 bits then fit 63 bits."""
+STEPS = 4_096
+"""Lengthscales are at least this part of the domain's sides: records are put on a grid of 2^20 steps, 256 of which are
+then a lengthscale."""
 CHUNK_BYTES = 2**26
 """Working memory, whatever the number of records."""
 
@@ -126,8 +129,14 @@ class PrivateDensity(Spec):
         if getattr(self.kernel, "active_dimensions", None) is not None:
             detail = "expected none: the whole record is read"
             raise InvalidSpec("The kernel does not fit.", errors=(FieldError("/kernel/active_dimensions", detail),))
+        sides = np.subtract(terms.domain.high, terms.domain.low)
+        if not (np.isfinite(scale) & (scale >= sides / STEPS)).all():
+            detail = (
+                f"expected at least a {STEPS}th of the domain's sides, the largest {sides.max():g}, got {scale.min():g}"
+            )
+            raise InvalidSpec("The kernel does not fit the data.", errors=(FieldError("/kernel/lengthscale", detail),))
         try:
-            assert self.recipe(terms).scale
+            self.recipe(terms).check()
         except ValueError as error:
             raise InvalidSpec("There is no such noise.", errors=(FieldError("/epsilon", str(error)),)) from None
 

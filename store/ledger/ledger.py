@@ -6,7 +6,7 @@ insert the entry; commit; put its witness; answer. Whoever gets no answer asks a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection
@@ -107,6 +107,15 @@ class Ledger:
         """
         with self.database.writing() as connection:
             return self._confirmed(connection, tenant, digest)
+
+    def paid(self, tenant: str, keys: Sequence[str]) -> set[str]:
+        """Those of the keys that have paid for something.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
+        with self.database.reading() as connection:
+            return {key for key in keys if charged(connection, tenant, key) is not None}
 
     def entries(self, tenant: str, digest: str) -> list[Entry]:
         """Everything that was spent on a data set, the oldest first; empty when it was never protected.
