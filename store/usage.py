@@ -6,7 +6,6 @@ from store.objects import Objects
 from store.private import DATA, TERMS
 from store.tenants import without_tenant
 
-
 PRIVATE = (DATA, TERMS)
 """How many bytes private data take tells how many records there are."""
 
