@@ -88,6 +88,16 @@ def test_data_that_do_not_fit_their_terms_are_refused_without_their_number(priva
     assert "6" not in str(refused.value)
 
 
+@pytest.mark.parametrize("shape", [(6, 2), (3, 3)])
+def test_data_whose_check_never_came_are_not_opened_nor_is_their_number_told(private, shape):
+    body = to_npy(np.ones(shape))
+    private.protect(digest(body), TERMS)
+    put(private, body)
+    with pytest.raises(UnknownDataset, match="No data that fit the terms") as refused:
+        private.open(digest(body))
+    assert "6" not in str(refused.value).replace(digest(body), "")
+
+
 def test_data_that_fit_their_terms_are_accepted(private):
     private.protect(NAME, TERMS)
     private.check(NAME, put(private))
