@@ -6,6 +6,7 @@ releases/<id>: the length of the parameters in ASCII digits and a line end, the 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from store.objects import Objects
 from store.tenants import prefix_of
 
 PREFIX = "releases/"
+
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Release(NamedTuple):
@@ -63,6 +66,8 @@ class Releases:
 
     def find(self, release_id: str) -> Release | None:
         """What was published under an id; None when nothing was."""
+        if not _ID.fullmatch(release_id):
+            return None
         key = self._prefix + release_id
         try:
             whole = b"".join(self._objects.read(key))

@@ -68,6 +68,15 @@ def test_a_private_data_set_is_no_data_set_and_the_other_way_round(private, data
     assert private.list() == [NAME]
 
 
+def test_private_data_of_another_tenant_are_private_too(private, datasets):
+    body = to_npy(np.full((2, 2), 3.0))
+    with private.data.of("acme").upload(digest(body), "npy") as receiving:
+        receiving.write(body)
+        receiving.commit()
+    assert datasets.of("acme").info(digest(body)) is None
+    assert private.of("acme").data.info(digest(body)) is not None
+
+
 def test_tenants_are_apart(private):
     private.protect(NAME, TERMS)
     put(private)
