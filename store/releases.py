@@ -5,7 +5,6 @@ releases/<id>: the length of the parameters in ASCII digits and a line end, the 
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -13,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from pydantic_core import from_json, to_json
 
-from mercer.arrays import from_npy, to_npy
+from mercer.arrays import from_npy, npy_sha256, to_npy
 from mercer.errors import UnknownRelease
 from mercer.tenants import DEFAULT_TENANT
 from store.objects import Objects
@@ -57,10 +56,9 @@ class Releases:
         Raises:
             Unavailable: it cannot be stored.
         """
-        npy = to_npy(vector)
-        stated = to_json({**parameters, "release": release_id, "vector_sha256": hashlib.sha256(npy).hexdigest()})
+        stated = to_json({**parameters, "release": release_id, "vector_sha256": npy_sha256(vector)})
         with self._objects.writer(self._prefix + release_id) as writer:
-            writer.write_all([str(len(stated)).encode() + b"\n", stated, npy])
+            writer.write_all([str(len(stated)).encode() + b"\n", stated, to_npy(vector)])
             writer.commit()
         return self.known(release_id)
 
