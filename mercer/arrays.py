@@ -147,6 +147,15 @@ def digest(data: bytes | memoryview) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
+def npy_sha256(array: np.ndarray[Any, Any]) -> str:
+    """SHA-256 of the npy file of an array, 64 hex digits.
+
+    Raises:
+        InvalidArray: a dtype that cannot travel, such as object or complex.
+    """
+    return hashlib.sha256(to_npy(array)).hexdigest()
+
+
 def first_not_finite(array: np.ndarray[Any, Any]) -> tuple[int, ...] | None:
     """The index of the first NaN or infinity in C order, or None."""
     if array.dtype.kind != "f" or (finite := np.isfinite(array)).all():

@@ -71,9 +71,20 @@ async def upload(digest: str, request: Request, parts: PartsDep, principal: Prin
     known = await parts.threads.run(datasets.info, digest)
     if known is not None:
         return _answer(known, 200)
-    if await parts.threads.run(parts.private.of(principal.tenant).is_protected, digest):
+    await _check_public(parts, principal.tenant, digest)
+    dataset = await _admit(parts, principal.tenant, digest, format, request)
+    try:
+        await _check_public(parts, principal.tenant, digest)  # they may have been protected while they came
+    except Protected:
+        await parts.threads.run(datasets.delete, digest)
+        parts.quota.forget(principal.tenant)
+        raise
+    return _answer(dataset, 201)
+
+
+async def _check_public(parts: Parts, tenant: str, digest: str) -> None:
+    if await parts.threads.run(parts.private.of(tenant).is_protected, digest):
         raise Protected("These bytes are private: nothing but private releases may read them.")
-    return _answer(await _admit(parts, principal.tenant, digest, format, request), 201)
 
 
 async def _admit(parts: Parts, tenant: str, digest: str, format: Format, request: Request) -> Dataset:

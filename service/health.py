@@ -19,6 +19,9 @@ from service.queue_metrics import Room, Seen
 PROBE_S = 2.0
 """Longest look at Redis: a probe that hangs is an answer too."""
 
+GIB = 2**30
+"""The free bytes are told in whole ones: exact, they would tell the size of every upload, a private one's too."""
+
 METRICS_TYPE = "text/plain; version=0.0.4"
 
 router = APIRouter(tags=["health"])
@@ -81,7 +84,7 @@ def _room(parts: Parts) -> Room | None:
         usage = shutil.disk_usage(parts.settings.data_dir)
     except OSError:
         return None
-    return Room(usage.free, usage.total)
+    return Room(usage.free // GIB * GIB, usage.total)
 
 
 def _ending(parts: Parts) -> str | None:

@@ -51,12 +51,17 @@ async def protect(wanted: Protection, parts: PartsDep, principal: PrincipalDep) 
     """Set the terms of a private data set, once and for ever, before its bytes are uploaded; the same again is fine."""
     digest, terms = wanted.digest, wanted.terms
 
-    def agree() -> PrivateDataset:
-        private = parts.private.of(principal.tenant)
+    def check_absent() -> None:
         if parts.datasets.of(principal.tenant).info(digest) is not None:
             raise Protected("These bytes are here as a data set that anybody may read: delete that one first.")
+
+    def agree() -> PrivateDataset:
+        private = parts.private.of(principal.tenant)
+        check_absent()
         parts.spending.ledger().protect(principal.tenant, digest, agreed(wanted), principal.key or "")
         private.protect(digest, terms)
+        # An upload that ended before the terms were there has seen none; one that ends from now on sees them.
+        check_absent()
         return _shown(parts.spending, private, principal.tenant, digest)
 
     return await run_in_threadpool(agree)

@@ -59,11 +59,12 @@ class Datasets:
     def __init__(self, objects: Objects, max_bytes: int, tenant: str = DEFAULT_TENANT, prefix: str = PREFIX) -> None:
         self._objects = objects
         self._max_bytes = max_bytes
+        self._part = prefix
         self._prefix = prefix_of(tenant) + prefix
 
     def of(self, tenant: str, max_bytes: int | None = None) -> Datasets:
         """Those of another tenant, perhaps with a bound of its own."""
-        return Datasets(self._objects, self._max_bytes if max_bytes is None else max_bytes, tenant)
+        return Datasets(self._objects, self._max_bytes if max_bytes is None else max_bytes, tenant, self._part)
 
     def used_bytes(self) -> int:
         """How many bytes they take; lists all of them."""

@@ -95,9 +95,15 @@ class PrivateDatasets:
         """Map one.
 
         Raises:
-            UnknownDataset: it has no terms, or its data are not here.
+            UnknownDataset: it has no terms, its data are not here, or they do not fit its terms.
         """
-        return OpenPrivate(self.terms(digest), self.data.open(digest).matrix)
+        terms, opened = self.terms(digest), self.data.open(digest)
+        # A process that was killed between storing data and checking them has left them here.
+        try:
+            self.check(digest, opened.dataset)
+        except InvalidArray:
+            raise UnknownDataset(f"No data that fit the terms of {digest}: protect others and upload them.") from None
+        return OpenPrivate(terms, opened.matrix)
 
     def _key(self, digest: str) -> str:
         return self._prefix + digest.removeprefix("sha256:")

@@ -5,20 +5,22 @@ releases/<id>: the length of the parameters in ASCII digits and a line end, the 
 
 from __future__ import annotations
 
-import hashlib
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 from pydantic_core import from_json, to_json
 
-from mercer.arrays import from_npy, to_npy
+from mercer.arrays import from_npy, npy_sha256, to_npy
 from mercer.errors import UnknownRelease
 from mercer.tenants import DEFAULT_TENANT
 from store.objects import Objects
 from store.tenants import prefix_of
 
 PREFIX = "releases/"
+
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Release(NamedTuple):
@@ -54,15 +56,16 @@ class Releases:
         Raises:
             Unavailable: it cannot be stored.
         """
-        npy = to_npy(vector)
-        stated = to_json({**parameters, "release": release_id, "vector_sha256": hashlib.sha256(npy).hexdigest()})
+        stated = to_json({**parameters, "release": release_id, "vector_sha256": npy_sha256(vector)})
         with self._objects.writer(self._prefix + release_id) as writer:
-            writer.write_all([str(len(stated)).encode() + b"\n", stated, npy])
+            writer.write_all([str(len(stated)).encode() + b"\n", stated, to_npy(vector)])
             writer.commit()
         return self.known(release_id)
 
     def find(self, release_id: str) -> Release | None:
         """What was published under an id; None when nothing was."""
+        if not _ID.fullmatch(release_id):
+            return None
         key = self._prefix + release_id
         try:
             whole = b"".join(self._objects.read(key))

@@ -12,11 +12,13 @@ import json
 import math
 import os
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from mercer.arrays import npy_sha256
 from mercer.errors import InvalidArray
 from mercer.points import ReleaseReference
 from mercer.privacy.fourier import FourierFeatures
@@ -27,6 +29,14 @@ POINTS_AT_ONCE = 1_024
 HALF_BITS = 31
 WIDEST = 1.02
 """The variance (1 + k(2z)) / 2 - k(z)^2 of a frequency is at most 1/2; for rational kernel functions 2 % more."""
+
+NEEDED = frozenset(
+    (
+        *("release", "vector_sha256", "kernel", "spent", "box", "scale", "spectrum", "n_features", "feature_seed"),
+        *("frequencies_sha256", "bits", "count_weight", "noise_error", "count_error"),
+    )
+)
+"""What a release must state to answer and to be shown."""
 
 
 class DensityAnswer(NamedTuple):
@@ -98,10 +108,29 @@ def load_release(path: str | os.PathLike[str]) -> DensityRelease:
 
     Raises:
         OSError: the file cannot be read.
-        ValueError: it holds no release.
+        ValueError: it holds no release, or other numbers than were published.
     """
-    with np.load(path, allow_pickle=False) as file:
-        return DensityRelease(file["vector"], json.loads(str(file["parameters"])))
+    data = BytesIO(Path(path).read_bytes())
+    try:
+        with np.load(data, allow_pickle=False) as file:
+            release = DensityRelease(file["vector"], json.loads(str(file["parameters"])))
+        whole = _is_whole(release)
+    except Exception:  # noqa: BLE001 - the readers of zip, npy and JSON raise ten kinds of errors on crafted input
+        raise ValueError("expected a file that DensityRelease.save wrote; this one cannot be read as such") from None
+    if not whole:
+        raise ValueError("expected the numbers and parameters of one release; in this file they do not fit each other")
+    return release
+
+
+def _is_whole(release: DensityRelease) -> bool:
+    """Whether it can answer, with the numbers that were published."""
+    vector, known = release.vector, release.parameters
+    return (
+        known.keys() >= NEEDED
+        and vector.dtype == np.int64
+        and vector.shape == (2 * known["n_features"] + 1,)
+        and npy_sha256(vector) == known["vector_sha256"]
+    )
 
 
 def digest(drawn: FourierFeatures) -> str:

@@ -15,7 +15,8 @@ MAX_RECORDS = 2**31
 
 Numbers = Annotated[
     tuple[Annotated[float, Field(allow_inf_nan=False)], ...],
-    BeforeValidator(lambda given: tuple(float(one) for one in given) if hasattr(given, "__iter__") else given),
+    # An array or a column of a table becomes a list; whether these are numbers is Pydantic's to check.
+    BeforeValidator(lambda given: given.tolist() if hasattr(given, "tolist") else given),
     Field(min_length=1, max_length=10_000),
 ]
 

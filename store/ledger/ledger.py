@@ -153,17 +153,25 @@ class Ledger:
     def _confirmed(self, connection: Connection, tenant: str, digest: str) -> Account | None:
         """The account, locked, after its chain was seen to end where the witnesses do."""
         account = locked(connection, tenant, digest)
-        # Once in a process all are listed: the two looks of `confirm` trust that there are no gaps.
+        # Once in a process all are listed: the looks of `confirm` trust that there are no gaps.
         if (tenant, digest) not in self._listed:
-            newest = self.witnesses.newest(tenant, digest)
-            if account is None and newest >= 0:  # where nothing is locked, another may have protected it meanwhile
+            witnessed = self.witnesses.numbers(tenant, digest)
+            if account is None and witnessed:  # where nothing is locked, another may have protected it meanwhile
                 account = locked(connection, tenant, digest)
-            if newest > (-1 if account is None else account.head_seq):
-                raise frozen("its ledger ends before the newest witness")
+                witnessed = self.witnesses.numbers(tenant, digest)
+            _check_whole(witnessed, -1 if account is None else account.head_seq)
         if account is not None:
             self._listed.add((tenant, digest))
             self.witnesses.confirm(next(chain(connection, tenant, digest, account.head_seq)))
         return account
+
+
+def _check_whole(witnessed: set[int], head_seq: int) -> None:
+    """See that no entry but the last lacks its witness, and that none is witnessed beyond it."""
+    if max(witnessed, default=-1) > head_seq:
+        raise frozen("its ledger ends before the newest witness")
+    if missing := set(range(head_seq)) - witnessed:
+        raise frozen(f"its entry {min(missing)} has lost its witness, and with it perhaps a release that was published")
 
 
 def _check_budget(account: Account, loss: Loss) -> None:

@@ -4,7 +4,8 @@ witness/<tenant>/<hex of the digest>/<seq>      the line of the entry
 
 They are written one after another: entry n + 1 is committed only when the witness of entry n is there. So a database
 whose last entry is n may be used only if witness n is that entry and there is no witness n + 1: two looks, however long
-the chain is. This is why every entry has a witness, and not each k-th.
+the chain is. This is why every entry has a witness, and not each k-th. Where witness n is missing, a third look must
+find witness n - 1: without it the object store was set back, and what else it has lost nobody knows.
 """
 
 from __future__ import annotations
@@ -48,19 +49,26 @@ class Witnesses:
         """See that the chain which ends with this entry is the witnessed one, and that its end is witnessed.
 
         Raises:
-            AccountFrozen: a longer or another chain is witnessed, so this is an old copy of the database.
+            AccountFrozen: a longer or another chain is witnessed, so this is an old copy of the database; or the entry
+                before it has no witness either, so the object store is an old copy.
             Unavailable: nobody can say.
         """
         if self.line(head.tenant, head.digest, head.seq) is None:
+            if head.seq and self.line(head.tenant, head.digest, head.seq - 1) is None:
+                raise frozen(f"its entries {head.seq - 1} and {head.seq} have both lost their witnesses")
             self.put(head)
         else:
             self._compare(head)
         if self.line(head.tenant, head.digest, head.seq + 1) is not None:
             raise frozen(f"its ledger ends at entry {head.seq}, and a later one is witnessed")
 
+    def numbers(self, tenant: str, digest: str) -> set[int]:
+        """The numbers of all that there are, by listing them."""
+        return {seq for seq, *_ in self.all(tenant, digest)}
+
     def newest(self, tenant: str, digest: str) -> int:
         """The number of the newest witness, by listing them; -1 when there is none."""
-        return max((seq for seq, *_ in self.all(tenant, digest)), default=-1)
+        return max(self.numbers(tenant, digest), default=-1)
 
     def all(self, tenant: str = "", digest: str = "") -> list[tuple[int, str, str]]:
         """The number, tenant and digest of every witness: of a data set, or of all."""

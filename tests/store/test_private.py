@@ -68,6 +68,15 @@ def test_a_private_data_set_is_no_data_set_and_the_other_way_round(private, data
     assert private.list() == [NAME]
 
 
+def test_private_data_of_another_tenant_are_private_too(private, datasets):
+    body = to_npy(np.full((2, 2), 3.0))
+    with private.data.of("acme").upload(digest(body), "npy") as receiving:
+        receiving.write(body)
+        receiving.commit()
+    assert datasets.of("acme").info(digest(body)) is None
+    assert private.of("acme").data.info(digest(body)) is not None
+
+
 def test_tenants_are_apart(private):
     private.protect(NAME, TERMS)
     put(private)
@@ -86,6 +95,16 @@ def test_data_that_do_not_fit_their_terms_are_refused_without_their_number(priva
     with pytest.raises(InvalidArray, match=why) as refused:
         private.check(digest(body), put(private, body))
     assert "6" not in str(refused.value)
+
+
+@pytest.mark.parametrize("shape", [(6, 2), (3, 3)])
+def test_data_whose_check_never_came_are_not_opened_nor_is_their_number_told(private, shape):
+    body = to_npy(np.ones(shape))
+    private.protect(digest(body), TERMS)
+    put(private, body)
+    with pytest.raises(UnknownDataset, match="No data that fit the terms") as refused:
+        private.open(digest(body))
+    assert "6" not in str(refused.value).replace(digest(body), "")
 
 
 def test_data_that_fit_their_terms_are_accepted(private):

@@ -69,3 +69,12 @@ def test_tenants_are_apart(releases):
     assert (acme.find(RELEASE), acme.list()) == (None, [])
     acme.publish(RELEASE, VECTOR + 1, PARAMETERS)
     np.testing.assert_array_equal(releases.known(RELEASE).vector, VECTOR)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "..", "../keys", "a/b", " ", "0" * 31, "0" * 33, "A" * 32, RELEASE + "\n", "\u0660" * 32]
+)
+def test_what_is_no_id_is_an_unknown_release(releases, wrong):
+    assert releases.find(wrong) is None
+    with pytest.raises(UnknownRelease):
+        releases.known(wrong)

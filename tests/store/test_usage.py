@@ -1,4 +1,10 @@
+import numpy as np
+import pytest
+
+from mercer.arrays import digest, to_npy
+from mercer.privacy.terms import Box, Terms
 from store.local import LocalObjects
+from store.private import PrivateDatasets
 from store.usage import used_bytes
 
 
@@ -17,3 +23,18 @@ def test_the_bytes_of_the_store_are_counted_by_part(tmp_path):
     with objects.writer("results/half") as writer:
         writer.write(b"half")
         assert used_bytes(objects) == {"results": 7, "datasets": 5}
+
+
+@pytest.mark.parametrize("tenant", ["default", "acme"])
+def test_private_data_sets_are_not_counted(tmp_path, tenant):
+    objects = LocalObjects(tmp_path)
+    body = to_npy(np.ones((1_000, 2)))
+    private = PrivateDatasets(objects, 2**20, tenant)
+    private.protect(
+        digest(body), Terms(epsilon=1, neighbours="change_one", domain=Box([0, 0], [9, 9]), max_records=2_000)
+    )
+    with private.data.upload(digest(body), "npy") as receiving:
+        receiving.write(body)
+        receiving.commit()
+    assert len(list(objects.keys(""))) == 3
+    assert used_bytes(objects) == {}

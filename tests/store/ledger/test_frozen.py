@@ -114,6 +114,45 @@ def test_other_accounts_of_a_frozen_one_go_on(ledger, protected, terms, copies, 
     assert charge(reopened(), other, "k").fresh
 
 
+def set_back(local, numbers):
+    """An old copy of the object store lacks these witnesses."""
+    for entry in list(local.keys(PREFIX)):
+        if int(entry.key.rpartition("/")[2]) in numbers:
+            local.delete(entry.key)
+
+
+@pytest.mark.parametrize("lost", [{0}, {1}, {2}, {1, 2}, {2, 3}, {0, 1, 2, 3}, {1, 3}])
+def test_an_object_store_set_back_by_itself_freezes_the_account(ledger, protected, terms, reopened, local, lost):
+    for number in range(3):
+        charge(ledger, protected, f"k{number}")
+    set_back(local, lost)
+    for use in uses(reopened(), protected, terms):
+        with pytest.raises(AccountFrozen, match="los"):
+            use()
+
+
+@pytest.mark.parametrize("lost", [{2, 3}, {1, 2, 3}, {0, 1, 2, 3}])
+def test_an_object_store_set_back_under_a_running_process_freezes_the_account(ledger, protected, terms, local, lost):
+    for number in range(3):
+        charge(ledger, protected, f"k{number}")
+    set_back(local, lost)
+    for use in uses(ledger, protected, terms):
+        with pytest.raises(AccountFrozen, match="both lost their witnesses"):
+            use()
+
+
+@pytest.mark.parametrize("charges", [0, 1, 2])
+def test_only_the_last_entry_unwitnessed_is_a_crash_and_goes_on(ledger, protected, terms, reopened, local, charges):
+    for number in range(charges):
+        charge(ledger, protected, f"k{number}")
+    for again in (ledger, reopened()):
+        set_back(local, {charges})
+        assert again.account("acme", protected).head_seq == charges
+        assert again.protect("acme", protected, terms, "custodian").head_seq == charges
+        assert again.witnesses.newest("acme", protected) == charges
+    assert charge(reopened(), protected, "new").fresh
+
+
 @pytest.mark.parametrize("lost", [True, False])
 def test_what_a_copy_lacks_comes_back_from_the_witnesses(ledger, protected, copies, reopened, lost):
     copies.keep()
