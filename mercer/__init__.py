@@ -25,6 +25,7 @@ from mercer.specs import (
     SlicedWasserstein,
     SlicedWassersteinBarycenter,
     SlicedWassersteinFlow,
+    SlicedWassersteinMatrix,
     SlicedWassersteinTest,
     Spec,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "SlicedWassersteinBarycenter",
     "SlicedWassersteinEstimate",
     "SlicedWassersteinFlow",
+    "SlicedWassersteinMatrix",
     "SlicedWassersteinTest",
     "Spec",
     "State",

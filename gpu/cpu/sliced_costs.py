@@ -42,21 +42,26 @@ def power(difference: float, p: float) -> float:
 
 
 @summing
+def equal_row(u: Floats, v: Floats, p: float) -> float:
+    """One slice of measures with as many atoms, of weight 1 / n each."""
+    n, total = len(u), 0.0
+    if p == 2:
+        for i in range(n):
+            total += power(np.float64(u[i]) - np.float64(v[i]), 2.0)
+    elif p == 1:
+        for i in range(n):
+            total += power(np.float64(u[i]) - np.float64(v[i]), 1.0)
+    else:
+        for i in range(n):
+            total += power(np.float64(u[i]) - np.float64(v[i]), p)
+    return total / n
+
+
+@outer
 def equal(u: Floats, v: Floats, p: float, out: Floats) -> None:
     """Both measures have n atoms of weight 1 / n."""
-    n = u.shape[1]
     for row in range(len(out)):
-        total = 0.0
-        if p == 2:
-            for i in range(n):
-                total += power(np.float64(u[row, i]) - np.float64(v[row, i]), 2.0)
-        elif p == 1:
-            for i in range(n):
-                total += power(np.float64(u[row, i]) - np.float64(v[row, i]), 1.0)
-        else:
-            for i in range(n):
-                total += power(np.float64(u[row, i]) - np.float64(v[row, i]), p)
-        out[row] = total / n
+        out[row] = equal_row(u[row], v[row], p)
 
 
 @outer
@@ -74,17 +79,22 @@ def merged(u: Floats, a: Floats, v: Floats, b: Floats, p: float, whole: float, o
     """
     for row in range(len(out)):
         line_a, line_b = a[min(row, len(a) - 1)], b[min(row, len(b) - 1)]
-        if p == 2:
-            out[row] = _merge(u[row], line_a, v[row], line_b, 2.0) / whole
-        elif p == 1:
-            out[row] = _merge(u[row], line_a, v[row], line_b, 1.0) / whole
-        else:
-            out[row] = _merge(u[row], line_a, v[row], line_b, p) / whole
+        out[row] = merged_row(u[row], line_a, v[row], line_b, p) / whole
+
+
+@inner
+def merged_row(u: Floats, a: Floats, v: Floats, b: Floats, p: float) -> float:
+    """One slice, times the sum of the masses."""
+    if p == 2:
+        return _merge(u, a, v, b, 2.0)
+    if p == 1:
+        return _merge(u, a, v, b, 1.0)
+    return _merge(u, a, v, b, p)
 
 
 @inner
 def _merge(u: Floats, a: Floats, v: Floats, b: Floats, p: float) -> float:
-    """One slice: of the two current atoms the one with less left is used up, and the next of its measure follows."""
+    """Of the two current atoms the one with less left is used up, and the next of its measure follows."""
     one, i, j = np.uint64(1), np.uint64(0), np.uint64(0)
     left_a, left_b, total = a[0], b[0], 0.0
     for _ in range(len(u) + len(v) - 2):

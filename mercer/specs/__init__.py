@@ -11,6 +11,7 @@ from mercer.specs.gram import Gram
 from mercer.specs.sliced_wasserstein import SlicedWasserstein
 from mercer.specs.sliced_wasserstein_barycenter import SlicedWassersteinBarycenter
 from mercer.specs.sliced_wasserstein_flow import SlicedWassersteinFlow
+from mercer.specs.sliced_wasserstein_matrix import SlicedWassersteinMatrix
 from mercer.specs.sliced_wasserstein_test import SlicedWassersteinTest
 
 JobSpec = Annotated[
@@ -20,6 +21,7 @@ JobSpec = Annotated[
     | SlicedWasserstein
     | SlicedWassersteinBarycenter
     | SlicedWassersteinFlow
+    | SlicedWassersteinMatrix
     | SlicedWassersteinTest,
     Field(discriminator="kind"),
 ]
@@ -40,6 +42,7 @@ __all__ = [
     "SlicedWasserstein",
     "SlicedWassersteinBarycenter",
     "SlicedWassersteinFlow",
+    "SlicedWassersteinMatrix",
     "SlicedWassersteinTest",
     "Spec",
 ]

@@ -15,7 +15,7 @@ def test_every_example_is_answered(client, document):
     spec = SPEC.validate_json(json.dumps(document))
     answer = client.run(spec)
     assert str(answer)
-    assert isinstance(answer, np.ndarray) or type(answer).__module__ == type(spec).__module__
+    assert isinstance(answer, np.ndarray) or type(answer).__module__.startswith("mercer.")
 
 
 @pytest.mark.parametrize("document", EXAMPLES)
