@@ -26,16 +26,17 @@ class Arena:
     """Device memory of a certain size."""
 
     def __init__(self, n_bytes: int) -> None:
-        self._free = n_bytes
+        self.free = n_bytes
+        """Bytes that are left."""
         self._blocks: dict[int, Block] = {}
 
     def empty(self, size: int, dtype: np.dtype) -> np.ndarray:
         """A poisoned array, whose memory is given back when nobody holds it any more."""
         n_bytes = size * dtype.itemsize
-        if n_bytes > self._free:
-            raise MemoryError(f"the emulated device has {self._free} bytes free, {n_bytes} were asked for")
+        if n_bytes > self.free:
+            raise MemoryError(f"the emulated device has {self.free} bytes free, {n_bytes} were asked for")
         block = Block(n_bytes)
-        self._free -= n_bytes
+        self.free -= n_bytes
         self._blocks[block.start] = block
         memory = (ctypes.c_ubyte * n_bytes).from_address(block.start)
         weakref.finalize(memory, self._release, block.start, n_bytes)
@@ -46,7 +47,7 @@ class Arena:
         return self._blocks.get(array.ctypes.data)
 
     def _release(self, start: int, n_bytes: int) -> None:
-        self._free += n_bytes
+        self.free += n_bytes
         self._blocks.pop(start).unmap()
 
 

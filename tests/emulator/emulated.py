@@ -57,6 +57,15 @@ class EmulatedDevice:
     def get(self, array: np.ndarray) -> np.ndarray:
         return array.copy()
 
+    def free(self) -> int:
+        return self._arena.free
+
+    def sort(self, keys: np.ndarray) -> None:
+        keys.sort()
+
+    def argsort(self, keys: np.ndarray) -> np.ndarray:
+        return self.put(keys.argsort(kind="stable"))
+
     def launch(self, file: str, expression: str, n_blocks: int, n_threads: int, arguments: Sequence[Any]) -> None:
         signature = loader.signature(file, expression)
         loader.check(signature, arguments)

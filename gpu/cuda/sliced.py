@@ -1,0 +1,76 @@
+"""Costs of slices on a CUDA device: small measures in one launch for many requests, large ones by some slices."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from gpu.cuda import sliced_large
+from gpu.cuda.backend import Backend, CudaDevice
+from gpu.cuda.sliced_packing import MAX_ATOMS, Instance, Request, instance, pack
+from gpu.leaves import Floats
+from gpu.sliced.measures import Pair
+
+FILE = "sliced_wasserstein.cu"
+
+CUDA = CudaDevice()
+
+
+def costs(
+    requests: Sequence[Request], report: Callable[[float], None] = lambda fraction: None, backend: Backend = CUDA
+) -> list[Floats]:
+    """As gpu.sliced.slices.costs.
+
+    When the device's memory does not suffice the batch is halved, and then the directions of a request.
+
+    Raises:
+        MemoryError: the measures of a request and one direction do not fit; says how many bytes they need.
+    """
+    alike: dict[Instance | None, list[int]] = defaultdict(list)
+    for index, (pair, _) in enumerate(requests):
+        alike[instance(pair) if max(pair.x.n, pair.y.n) <= MAX_ATOMS else None].append(index)
+    out: dict[int, Floats] = {}
+    for kernel, indices in alike.items():
+        chosen = [requests[index] for index in indices]
+        part = _part(report, len(out), len(chosen), len(requests))
+        found = sliced_large.costs(chosen, part, backend) if kernel is None else _together(chosen, kernel, backend)
+        out.update(zip(indices, found, strict=True))
+        report(len(out) / len(requests))
+    return [in_units(*request, out[index]) for index, request in enumerate(requests)]
+
+
+def _part(report: Callable[[float], None], done: int, count: int, total: int) -> Callable[[float], None]:
+    """Reports the share of some requests as that of all."""
+    return lambda share: report((done + share * count) / total)
+
+
+def in_units(pair: Pair, directions: Floats, out: Floats) -> Floats:
+    """From those of u and v to those of x and y: see gpu.sliced.measures.Pair."""
+    return out * pair.scale**pair.p + (directions @ pair.delta) ** 2
+
+
+def _together(requests: Sequence[Request], kernel: Instance, backend: Backend) -> list[Floats]:
+    try:
+        return _launch(requests, kernel, backend)
+    except MemoryError:
+        pass  # and go on outside: the exception's traceback keeps the device arrays alive
+    if len(requests) > 1:
+        middle = len(requests) // 2
+        return [*_together(requests[:middle], kernel, backend), *_together(requests[middle:], kernel, backend)]
+    ((pair, directions),) = requests
+    if len(directions) == 1:
+        raise MemoryError(sliced_large.shortage(pair, 0))
+    middle = len(directions) // 2
+    halves = [(pair, directions[:middle]), (pair, directions[middle:])]
+    return [np.concatenate([_together([half], kernel, backend)[0] for half in halves])]
+
+
+def _launch(requests: Sequence[Request], kernel: Instance, backend: Backend) -> list[Floats]:
+    packed = pack(requests, kernel)
+    out = backend.empty(int(packed.outs[-1]), np.dtype(np.float64))
+    arguments = [backend.put(part) for part in (packed.records, packed.points, packed.masses)]
+    count = np.int64(len(requests))
+    backend.launch(FILE, kernel.expression, packed.n_blocks, kernel.n_threads, (*arguments, count, out))
+    return packed.split(backend.get(out))
