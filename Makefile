@@ -44,7 +44,7 @@ check-deploy: setup-dev ## the files of deploy/ against the public validators
 	$(UV) pip install --quiet --python .venv --group deploy-check
 	$(RUN) -m pytest -q tests/deploy/check_deploy.py
 
-check-api: setup-dev ## requests made from openapi.yaml against a running service; three minutes
+check-api: setup-dev ## requests made from openapi.yaml against a running service; five minutes
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .tools/api
 	$(UV) pip install --quiet --python .tools/api --group api-check
 	$(RUN) -m tests.api.check_api .tools/api/bin/st
