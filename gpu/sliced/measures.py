@@ -105,6 +105,7 @@ def pair(x: Measure, y: Measure, p: float, dtype: np.dtype[Any]) -> Pair:
         x_centre = y_centre = x_centre / 2 + y_centre / 2
         delta = np.zeros(x.d)
     scale = scale_of(2 * math.sqrt(x.d) * largest, p)
+    scale_of(math.hypot(*delta), p)  # only to refuse it: its square is added to every slice
     return Pair(x, y, p, np.dtype(dtype), x_centre, y_centre, delta, scale)
 
 

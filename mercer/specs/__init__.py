@@ -8,6 +8,7 @@ from mercer.specs.base import Cost, Spec
 from mercer.specs.energy_based_sliced_wasserstein import EnergyBasedSlicedWasserstein
 from mercer.specs.generalised_sliced_wasserstein import GeneralisedSlicedWasserstein
 from mercer.specs.gram import Gram
+from mercer.specs.max_sliced_wasserstein import MaxSlicedWasserstein
 from mercer.specs.sliced_wasserstein import SlicedWasserstein
 from mercer.specs.sliced_wasserstein_barycenter import SlicedWassersteinBarycenter
 from mercer.specs.sliced_wasserstein_flow import SlicedWassersteinFlow
@@ -18,6 +19,7 @@ JobSpec = Annotated[
     Gram
     | EnergyBasedSlicedWasserstein
     | GeneralisedSlicedWasserstein
+    | MaxSlicedWasserstein
     | SlicedWasserstein
     | SlicedWassersteinBarycenter
     | SlicedWassersteinFlow
@@ -39,6 +41,7 @@ __all__ = [
     "GeneralisedSlicedWasserstein",
     "Gram",
     "JobSpec",
+    "MaxSlicedWasserstein",
     "SlicedWasserstein",
     "SlicedWassersteinBarycenter",
     "SlicedWassersteinFlow",
