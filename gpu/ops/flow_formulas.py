@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from gpu.leaves import Floats
+from gpu.sliced.descent import Estimator
 from gpu.sliced.directions import Directions
 from gpu.sliced.measures import Measure
 
@@ -16,17 +17,16 @@ def masses(measure: Measure) -> Floats:
     return np.full(measure.n, 1 / measure.n) if measure.weights is None else measure.weights
 
 
-def estimate(method: str, x: Measure, y: Measure, drawn: Directions) -> tuple[float, Floats]:
+def estimate(estimator: Estimator, x: Measure, y: Measure, drawn: Directions) -> tuple[float, Floats]:
     """S and its gradient by x, (n, d), by the rules of sums, products and quotients."""
     shares = drawn.weights
     w, dw = _all(_slice(x, y, theta) for theta in drawn.rows)
-    control, _, coefficient = method.partition("_")
-    if control not in ("lcv", "ucv", "centred"):
+    if estimator.control == "none":
         return float(shares @ w), np.tensordot(shares, dw, 1)
-    c, dc = _all(_control(control == "ucv", x, y, theta) for theta in drawn.rows)
-    if control == "centred":
+    c, dc = _all(_control(estimator.control == "upper", x, y, theta) for theta in drawn.rows)
+    if estimator.coefficient == "one":
         return float((w - c).mean()), (dw - dc).mean(axis=0)
-    g, dg = _slope(w, dw, c, dc, centred=coefficient == "intercept")
+    g, dg = _slope(w, dw, c, dc, centred=estimator.coefficient == "intercept")
     return float(w.mean() - g * c.mean()), dw.mean(axis=0) - dg * c.mean() - g * dc.mean(axis=0)
 
 

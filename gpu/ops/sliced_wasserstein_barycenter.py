@@ -11,6 +11,7 @@ import numpy as np
 from gpu.device import Device
 from gpu.leaves import Floats
 from gpu.ops import flow_formulas as formulas
+from gpu.sliced.descent import PLAIN
 from gpu.sliced.directions import Directions, Layout, given, of_layout, stream, turned
 from gpu.sliced.gradients import Target, slope, target
 from gpu.sliced.measures import Measure
@@ -135,7 +136,7 @@ def reference(spec: SlicedWassersteinBarycenter, arrays: Mapping[str, Floats]) -
     for iteration in range(spec.n_iterations):
         drawn = directions_of(spec, d, iteration)
         gradients: Iterator[Floats] = (
-            share * formulas.estimate("mc", Measure(points), measure, drawn)[1]
+            share * formulas.estimate(PLAIN, Measure(points), measure, drawn)[1]
             for measure, share in _weighed(spec, arrays)
         )
         points = points - spec.step_size * d * sum(gradients) * n / 2

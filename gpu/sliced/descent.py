@@ -41,6 +41,9 @@ class Estimator(NamedTuple):
     coefficient: Coefficient = "one"
 
 
+PLAIN = Estimator()
+
+
 class Descent(NamedTuple):
     """An estimate at some points, and where it pulls them."""
 

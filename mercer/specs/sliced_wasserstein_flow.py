@@ -34,9 +34,7 @@ MAX_ASSIGNED = 4_096
 ONLY_FOR = {"spiral": 3, "lebedev": 3, "equispaced": 2}
 """Dimensions that a method is made for."""
 
-Method = Literal[
-    "mc", "lcv", "ucv", "lcv_intercept", "ucv_intercept", "centred", "orthogonal", "spiral", "lebedev", "equispaced"
-]
+Method = Literal["mc", "lcv", "ucv", "centred", "orthogonal", "spiral", "lebedev", "equispaced"]
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,7 @@ class SlicedWassersteinFlow(Spec):
     snapshots steps, rounded.
 
     method: mc, orthogonal, spiral (d = 3), lebedev (d = 3) and equispaced (d = 2) average the slices over directions
-    drawn so. The others draw independent ones: lcv and ucv are the paper's control variates, with _intercept their
+    drawn so. The others draw independent ones: lcv and ucv are the paper's control variates, with `intercept` their
     coefficient is the slope of a least-squares line; centred takes the distance of the means exactly.
 
     Bonneel et al., Sliced and Radon Wasserstein Barycenters of Measures (2015), section 3.2; Nguyen and Ho, Sliced
@@ -105,6 +103,8 @@ class SlicedWassersteinFlow(Spec):
     """One weight for each point of y; equal ones when absent."""
     method: Method = "centred"
     """How SW_2^2 is estimated: centred is the most exact for few directions."""
+    intercept: bool = False
+    """With lcv and ucv: regression with an intercept in place of the paper's coefficient."""
     n_projections: Projections = 10
     """Directions of each step; orthogonal rounds up to whole frames of d, lebedev takes the rule that comes nearest."""
     n_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
@@ -149,6 +149,8 @@ class SlicedWassersteinFlow(Spec):
     def _options_fit(self) -> Self:
         if self.snapshots > self.n_steps:
             raise ValueError(f"expected at most {self.n_steps} snapshots of {self.n_steps} steps, got {self.snapshots}")
+        if self.intercept and self.method not in ("lcv", "ucv"):
+            raise ValueError(f"expected lcv or ucv with intercept, which is of their regression, got {self.method}")
         if self.exact_w2 and not (self.x_weights is None and self.y_weights is None):
             raise ValueError("expected no weights with exact_w2, which matches points one to one")
         return self
