@@ -75,7 +75,7 @@ def _answer(work: Work) -> Answer:
     estimate = _estimate(work)
     facts = _facts(work, estimate)
     if work.spec.per_slice:
-        array = np.column_stack([work.drawn.rows, work.costs])
+        array = np.column_stack([work.drawn.rows, work.drawn.weights, work.costs])
     else:
         array = np.array([facts["power"], facts["distance"]])
     return Answer(array.shape, DOUBLE, (array,), facts)

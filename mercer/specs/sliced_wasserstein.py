@@ -85,8 +85,8 @@ class SlicedWasserstein(Spec):
 
     SW_p^p(mu, nu) = E f(theta), f(theta) = W_p^p(theta#mu, theta#nu), theta uniform on the unit sphere of R^d; mu has
     the atoms x, shape (n, d), and nu the atoms y, shape (m, d). The result is [SW_p^p, SW_p]; with `per_slice` the
-    (L, d + 1) array of directions and f. m, S: mean and covariance of a measure; delta = m_x - m_y, s^2 = theta^T S
-    theta.
+    (L, d + 2) array of directions, their weights in a plain mean, and f. m, S: mean and covariance of a measure;
+    delta = m_x - m_y, s^2 = theta^T S theta.
 
     mc:                  the mean of f over independent directions.
     lcv, ucv:            f less g (C - E C), C = (theta . delta)^2 or (theta . delta)^2 + s_x^2 + s_y^2, and
@@ -137,7 +137,7 @@ class SlicedWasserstein(Spec):
     dtype: DType = "float64"
     """Of projecting and sorting; sums are in float64."""
     per_slice: bool = False
-    """Answer every direction and its cost too."""
+    """Answer every direction, its weight and its cost too."""
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {
@@ -207,8 +207,10 @@ class SlicedWasserstein(Spec):
 
     @classmethod
     def answer(cls, array: np.ndarray[Any, Any], facts: Mapping[str, Any]) -> SlicedWassersteinEstimate:
-        """The estimate with its error; with `per_slice` also the directions and their costs."""
-        slices: dict[str, Any] = {"directions": array[:, :-1], "costs": array[:, -1]} if array.ndim == 2 else {}
+        """The estimate with its error; with `per_slice` also the directions, their weights and costs."""
+        slices: dict[str, Any] = {}
+        if array.ndim == 2:
+            slices = {"directions": array[:, :-2], "slice_weights": array[:, -2], "costs": array[:, -1]}
         return SlicedWassersteinEstimate(**tupled(facts), **slices)
 
     def arrays(self) -> dict[str, ArrayReference]:
@@ -251,6 +253,10 @@ class SlicedWasserstein(Spec):
         if n != m or n > EXACT_POINTS:
             detail = f"expected as many points in both, at most {EXACT_POINTS}, for exact in d = 2, got {n} and {m}"
             yield FieldError("/method", detail)
+        if self.per_slice:
+            yield FieldError(
+                "/per_slice", "expected no per_slice for exact in d = 2, which takes all directions at once"
+            )
         for name in ("x_weights", "y_weights"):
             if getattr(self, name) is not None:
                 yield FieldError(f"/{name}", "expected no weights for exact in d = 2")
@@ -275,7 +281,7 @@ class SlicedWasserstein(Spec):
         flops = slicing_flops(infos, most, d) + 4 * (n_points(infos) + most) * d * d
         regressors = most // PER_HARMONIC if self.method == "spherical_harmonics" else 1
         peak = slicing_bytes(infos, most, d) + 8 * (3 * most * regressors + 6 * d * d)
-        return Cost(flops, bytes_in(infos), 8 * most * (d + 1) if self.per_slice else 16, peak)
+        return Cost(flops, bytes_in(infos), 8 * most * (d + 2) if self.per_slice else 16, peak)
 
 
 def _wrong_directions(shape: tuple[int, ...], d: int) -> Iterator[FieldError]:

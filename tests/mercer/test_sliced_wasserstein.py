@@ -90,6 +90,7 @@ def test_options_that_exclude_each_other_are_refused(options, reason):
         ({"method": "exact", "p": 1.0}, sized(5, 5, 2), "/p", "expected p = 2 for exact in d = 2"),
         ({"method": "exact"}, sized(5, 4, 2), "/method", "as many points in both"),
         ({"method": "exact"}, sized(1_001, 1_001, 2), "/method", "at most 1000"),
+        ({"method": "exact", "per_slice": True}, sized(5, 5, 2), "/per_slice", "expected no per_slice for exact"),
         (
             {"method": "exact", "x_weights": NAME},
             sized(5, 5, 2, x_weights=ArrayInfo((5, 1), "float64", 0.0)),
@@ -143,7 +144,7 @@ def test_more_of_anything_costs_more():
 
 
 def test_slices_that_are_answered_are_in_the_cost():
-    assert spec(n_projections=1_000, per_slice=True).cost(sized()).bytes_out >= 8 * 1_000 * 4
+    assert spec(n_projections=1_000, per_slice=True).cost(sized()).bytes_out >= 8 * 1_000 * 5
     assert spec(n_projections=1_000).cost(sized()).bytes_out == 16
 
 
@@ -184,7 +185,16 @@ def test_the_answer_of_an_approximation_has_bounds_and_no_error():
 
 
 def test_the_answer_holds_slices_where_they_were_asked_for():
-    slices = np.arange(8.0).reshape(2, 4)
+    slices = np.arange(10.0).reshape(2, 5)
     answer = SlicedWasserstein.answer(slices, FACTS)
     np.testing.assert_array_equal(answer.directions, slices[:, :3])
-    np.testing.assert_array_equal(answer.costs, slices[:, 3])
+    np.testing.assert_array_equal(answer.slice_weights, slices[:, 3])
+    np.testing.assert_array_equal(answer.costs, slices[:, 4])
+
+
+@pytest.mark.parametrize("n", [0, 1, 40])
+def test_an_estimate_has_a_picture_with_and_without_its_slices(tmp_path, n):
+    pytest.importorskip("matplotlib")
+    array = np.random.default_rng(0).random((n, 5)) if n else np.array([4.0, 2.0])
+    answer = SlicedWasserstein.answer(array, FACTS | {"n_replicates": n})
+    assert answer.plot(tmp_path / "estimate.png").read_bytes().startswith(b"\x89PNG")

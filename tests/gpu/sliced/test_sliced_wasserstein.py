@@ -247,6 +247,13 @@ def test_auto_chooses_by_dimension_order_and_number(d, p, n, expected):
     assert ours.reason != "as asked for"
 
 
+@pytest.mark.parametrize("method", ["mc", "orthogonal", "spiral", "lebedev"])
+def test_slices_times_their_weights_are_the_plain_mean(method):
+    ours = estimate(cloud(9, 3), cloud(8, 3, seed=1), method=method, n_projections=60, per_slice=True)
+    assert ours.slice_weights @ ours.costs == pytest.approx(ours.power, rel=1e-12)
+    assert ours._replicate_means().mean() == pytest.approx(ours.power, rel=1e-12)
+
+
 def test_directions_that_are_drawn_in_pieces_are_as_many(monkeypatch):
     monkeypatch.setattr("gpu.sliced.work.PIECE_NUMBERS", 64)
     x, y = cloud(9, 4), cloud(8, 4, seed=1)
