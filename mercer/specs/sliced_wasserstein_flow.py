@@ -64,7 +64,7 @@ class FlowSnapshots:
         return "\n".join([head, "".join(f"{name:>14}" for name in names), *rows])
 
     def plot(self, path: str | os.PathLike[str], *, target: np.ndarray[Any, Any] | None = None) -> Path:
-        """Save a picture of the snapshots in turn, in their first three coordinates, with the target behind them in grey.
+        """Save a picture of the snapshots in turn, in their first three coordinates, on the target in grey.
 
         Raises:
             PlotsNotInstalled: matplotlib is missing.
