@@ -25,6 +25,8 @@ class Mean(NamedTuple):
     """Standard error; None where there is a single replicate."""
     freedom: int
     """Degrees of freedom of the error."""
+    shifted: bool = False
+    """Whether the replicates are grids shifted at random, whose errors are not normal: see gpu.sliced.intervals."""
 
 
 def of_replicates(costs: Floats, drawn: Directions) -> Mean:

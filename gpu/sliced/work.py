@@ -181,7 +181,7 @@ class Work:
         return True
 
     def _too_few(self, mean: Mean | None) -> JobFailed:
-        reached = "no two replicates fit into that"
+        reached = "not even the first round is within that"
         width = half_width(mean, adaptive.level(self.look)) if mean else None
         if mean and width is not None:
             share = f"{width / abs(mean.value):.3g}" if mean.value else "all"

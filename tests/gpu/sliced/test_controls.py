@@ -51,6 +51,15 @@ def test_the_mean_of_the_gaussian_control_is_its_integral_over_the_circle():
     assert abs(mean - expected) < 4 * error < 1e-3 * expected
 
 
+def test_the_mean_of_the_gaussian_control_is_that_of_a_lebedev_rule_where_variances_are_far_apart():
+    """Here the terms of second and third order are large, and so would be an error in their means."""
+    moments = controls.Moments(np.zeros(3), np.diag([1.0, 1.0, 9.0]), np.diag([4.0, 1.0, 0.5]))
+    drawn = directions("lebedev", 3, 10_000, stream(0))
+    expected = drawn.weights @ moments.forms(drawn.rows).gaussian
+    mean, error = controls.gaussian_mean(moments, 40_000, stream(0))
+    assert abs(mean - expected) < 4 * error < 3e-3 * expected
+
+
 @pytest.mark.parametrize("d", [3, 5, 12])
 def test_the_mean_of_the_gaussian_control_is_that_of_many_directions(d):
     moments = controls.moments(measures(20, 25, d))
