@@ -98,13 +98,13 @@ def _part(report: Callable[[float], None], index: int, count: int) -> Callable[[
 
 def _costs(pair: Pair, directions: Floats, report: Callable[[float], None], backend: Backend) -> Floats:
     plan = Plan(pair.dtype, mass(pair), pair.x.n, pair.y.n)
-    measures = _put(pair, plan, backend)
+    measures = put(pair, plan, backend)
     out, start = np.empty(len(directions)), 0
     step = plan.slices(backend.free())
     while start < len(directions):
         chunk = directions[start : start + step]
         try:
-            found = _chunk(plan, measures, pair.p, chunk, backend) if measures else None
+            found = compute(plan, measures, pair.p, chunk, backend) if measures else None
         except MemoryError:
             found = None
         if found is not None:
@@ -128,8 +128,8 @@ class OnDevice(NamedTuple):
     """(n,) int64, or None."""
 
 
-def _put(pair: Pair, plan: Plan, backend: Backend) -> tuple[OnDevice, OnDevice] | None:
-    """None when they do not fit."""
+def put(pair: Pair, plan: Plan, backend: Backend) -> tuple[OnDevice, OnDevice] | None:
+    """Copies u and v to the device; None when they do not fit."""
     weighted = plan.mass is Mass.WEIGHTED
     try:
         u = OnDevice(plan.n, backend.put(pair.u().reshape(-1)), backend.put(masses(pair.x)) if weighted else None)
@@ -139,8 +139,8 @@ def _put(pair: Pair, plan: Plan, backend: Backend) -> tuple[OnDevice, OnDevice] 
     return u, v
 
 
-def _chunk(plan: Plan, measures: tuple[OnDevice, OnDevice], p: float, directions: Floats, backend: Backend) -> Floats:
-    """Of some slices together."""
+def compute(plan: Plan, measures: tuple[OnDevice, OnDevice], p: float, directions: Floats, backend: Backend) -> Floats:
+    """The costs of some slices, sorted together."""
     on_device = backend.put(directions.reshape(-1))
     u, v = (_sorted(plan, measure, on_device, directions.shape, backend) for measure in measures)
     out = backend.empty(len(directions) * plan.parts, DOUBLE)
