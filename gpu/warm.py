@@ -58,7 +58,11 @@ def preload(device: str) -> None:
 
 
 def load(device: Device) -> None:
-    """Compile or load everything that a job may need, by running every kind's examples; on CUDA also each family."""
+    """Compile or load everything that a job may need, by running every kind's examples; on CUDA also each kernel."""
+    if device.is_cuda:
+        from gpu.cuda import sliced  # needs CuPy
+
+        sliced.load()
     for spec in _specs(device):
         _run(spec, device)
     for kind in KINDS.values():

@@ -9,9 +9,10 @@ import numpy as np
 
 from gpu.cuda import sliced_large
 from gpu.cuda.backend import Backend, CudaDevice
-from gpu.cuda.sliced_packing import MAX_ATOMS, Instance, Request, instance, pack
+from gpu.cuda.sliced_packing import MAX_ATOMS, Capacity, Instance, Request, instance, pack
 from gpu.leaves import Floats
-from gpu.sliced.measures import Pair
+from gpu.sliced import measures
+from gpu.sliced.measures import Measure, Pair
 
 FILE = "sliced_wasserstein.cu"
 
@@ -39,6 +40,17 @@ def costs(
         out.update(zip(indices, found, strict=True))
         report(len(out) / len(requests))
     return [in_units(*request, out[index]) for index, request in enumerate(requests)]
+
+
+def load(backend: Backend = CUDA) -> None:
+    """Compile every instance, or load it, by computing one slice with each."""
+    few = Measure(np.zeros((1, 1)))
+    for dtype in (np.dtype(np.float32), np.dtype(np.float64)):
+        for n in (*(capacity.atoms for capacity in Capacity), MAX_ATOMS + 1):
+            points = np.arange(1.0, n + 1)
+            for weights in (None, points / points.sum()):
+                made = measures.pair(Measure(points[:, None], weights), few, 2, dtype)
+                costs([(made, np.ones((1, 1)))], backend=backend)
 
 
 def _part(report: Callable[[float], None], done: int, count: int, total: int) -> Callable[[float], None]:

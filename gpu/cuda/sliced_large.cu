@@ -47,7 +47,6 @@ __device__ __forceinline__ P value_of(const Key key) {
 }
 
 /* A sorted value as it is stored. */
-__device__ __forceinline__ double number(const float value) { return value; }
 __device__ __forceinline__ double number(const double value) { return value; }
 __device__ __forceinline__ double number(const Key key) { return value_of<float>(key); }
 
@@ -126,7 +125,7 @@ sliced_accumulate(const long long* __restrict__ order, const K* __restrict__ ran
 }
 
 /* Masses all equal, n >= m: out[s, part] is the sum over the places of a part of the slice. S is how the sorted values
-   are stored: float, double, or keys with the slice. */
+   are stored: double, or float in keys with the slice. */
 template <typename S>
 __global__ void __launch_bounds__(THREADS)
 sliced_compare(const S* __restrict__ u, const S* __restrict__ v, const long long n, const long long m,

@@ -36,7 +36,7 @@ def _sliced(dtype, mass):
 def _sliced_large():
     kernels = [("project", SINGLE, Keys.WITH_SLICE), ("rank", KEY), ("accumulate", KEY), ("compare", KEY)]
     kernels += [("project", dtype, Keys.PLAIN) for dtype in DTYPES]
-    kernels += [(name, dtype) for name in ("gather", "compare", "transport") for dtype in DTYPES]
+    kernels += [("compare", DOUBLE), *((name, dtype) for name in ("gather", "transport") for dtype in DTYPES)]
     return "sliced_large.cu", [loader.expression(f"sliced_{name}", *arguments) for name, *arguments in kernels]
 
 

@@ -11,6 +11,7 @@ from gpu.device import Device
 from gpu.sliced import slices
 from gpu.sliced.measures import Measure, pair
 from tests.emulator.emulated import ORDERS, EmulatedDevice
+from tests.gpu.cuda.nvrtc import GROUPS
 from tests.gpu.sliced import exact
 
 DEVICES = {"emulated": EmulatedDevice, "cuda": CudaDevice}
@@ -178,6 +179,13 @@ def test_small_requests_of_a_kind_share_a_launch():
     alike = [request(n, m, p=p, d=d) for n, m, p, d in [(20, 31, 1, 2), (32, 9, 2, 5), (5, 5, 3, 2)]]
     sliced.costs([*alike, request(33, 5), request(20, 31, "weighted")], backend=device)
     assert len(device.launches) == 3
+
+
+def test_a_worker_loads_every_instance_before_its_first_job():
+    device = EmulatedDevice()
+    sliced.load(device)
+    compiled = {name for file, names in GROUPS.values() if file.startswith("sliced") for name in names}
+    assert set(device.launches) == compiled
 
 
 def test_no_requests_launch_nothing():
