@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
-from broker.durability import file_fault, persistence
+from broker.durability import fields_of_info, file_fault
 from broker.faults import check_server
 from broker.files import Files, Part, before, slice_of
 from broker.keys import queue_name, scoped, tag
@@ -109,7 +109,7 @@ class ServiceBroker:
         Raises:
             Unavailable: It does not answer.
         """
-        return file_fault(persistence(await self._pipe.command("INFO", "persistence")))
+        return file_fault(fields_of_info(await self._pipe.command("INFO", "persistence")))
 
     async def look_at_memory(self) -> None:
         """See how full the server's memory is: while it is nearly full, nothing is admitted.
@@ -117,7 +117,7 @@ class ServiceBroker:
         Raises:
             Unavailable: It does not answer.
         """
-        self.limits.note_memory(persistence(await self._pipe.command("INFO", "memory")))
+        self.limits.note_memory(fields_of_info(await self._pipe.command("INFO", "memory")))
 
     async def admit(self, submissions: Sequence[Submission], part: Part | None = None) -> list[Admitted]:
         """Queue all of them or none; of a part of a batch file none, too, when it was admitted already.
