@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from broker.cursors import before
 from broker.keys import scoped, tag
 from broker.limits import Limits
 from broker.pipe import Pipe
 from broker.wakes import RECHECK_S, Watch
-from mercer.errors import IdempotencyConflict, InvalidRequest
+from mercer.errors import IdempotencyConflict
 from mercer.jobs import Priority, State
 from mercer.tenants import DEFAULT_TENANT
 
@@ -48,10 +48,6 @@ class FileRecord:
     def left(self) -> int:
         """How many of its jobs have not ended."""
         return self.counts[State.QUEUED] + self.counts[State.RUNNING]
-
-
-_CURSOR = re.compile("(?!0+-0+$)[0-9]{1,19}-[0-9]{1,19}")
-"""Of an entry of a stream, none of which is 0-0: the server refuses to look before that."""
 
 
 class Due(NamedTuple):
@@ -292,14 +288,3 @@ _ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED, State.D
 def _entry(entry_id: bytes, values: Sequence[bytes]) -> Entry:
     fields = dict(zip(values[::2], values[1::2], strict=True))
     return Entry(entry_id.decode(), fields[b"i"].decode(), fields[b"c"].decode(), State(fields[b"s"].decode()))
-
-
-def before(cursor: str | None) -> str:
-    """Where a page begins: before the last entry of the page before, or at the newest.
-
-    Raises:
-        InvalidRequest: The cursor is none that a page gave.
-    """
-    if cursor is not None and not _CURSOR.fullmatch(cursor):
-        raise InvalidRequest("the cursor must be one that an earlier page gave")
-    return cursor or "+"
