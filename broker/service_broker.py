@@ -15,6 +15,7 @@ from broker.keys import queue_name, scoped, tag
 from broker.limits import Limits
 from broker.pipe import Argument, Pipe
 from broker.records import Admitted, Depth, Record, Submission, parse_record, parse_worker
+from broker.settings import NAMESPACE, RESULT_TTL_S
 from broker.wakes import RECHECK_S, Wakes
 from broker.webhooks import Webhooks
 from mercer.errors import IdempotencyConflict
@@ -72,8 +73,8 @@ class ServiceBroker:
         cls,
         url: str,
         *,
-        namespace: str = "mercer",
-        result_ttl_s: int = 86_400,
+        namespace: str = NAMESPACE,
+        result_ttl_s: int = RESULT_TTL_S,
         idempotency_ttl_s: int = 86_400,
         max_queued: int = 100_000,
         max_tenant_queued: int | None = None,
