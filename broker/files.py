@@ -24,9 +24,6 @@ OLD_FILES_LOOKED_AT = 10
 LOOK_S = 0.1
 """At most so often is a file looked at for one who waits: a busy one moves a hundred times a second."""
 
-GATHER_S = 0.02
-"""After a job of a file has ended: others follow, and a reader of 50,000 lines should not ask for every batch."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRecord:
@@ -223,17 +220,12 @@ class Files:
             wait_s: For how long to wait.
         """
         deadline = asyncio.get_running_loop().time() + wait_s
-        gathered = False
         with self._watching([f"file:{file.id}"] if wait_s else []) as watch:
             while True:
                 record = await self.record(file.id, file.tenant) if wait_s else None
                 found = await self._pipe.command(
                     "XRANGE", f"{self._tag}:file:{file.id}:{name}", f"({after}", "+", "COUNT", limit
                 )
-                if found and len(found) < limit and record and record.left and not gathered:
-                    gathered = True
-                    await asyncio.sleep(GATHER_S)
-                    continue
                 if found or record is None or not record.left or not await _woken(watch, deadline):
                     return [_entry(entry_id, values) for entry_id, values in found]
 
