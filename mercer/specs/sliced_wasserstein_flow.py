@@ -73,7 +73,9 @@ class FlowSnapshots:
 
 
 class SlicedWassersteinFlow(Spec):
-    """x_i <- x_i - step_size f v_i, where 2 w_i v_i is the gradient by x_i of an estimate S of SW_2^2(x, y).
+    """Gradient flow: the points x are moved to y, down the gradient of an estimate S of SW_2^2(x, y).
+
+    x_i <- x_i - step_size f v_i, where 2 w_i v_i is the gradient of S by x_i and w_i the weight of x_i.
 
     squared: f = d, a damped Newton step, because the mean of theta theta^T over the sphere is I / d.
     rooted:  f = 1 / sqrt(S), gradient descent of n SW_2(x, y) for x without weights.
@@ -102,7 +104,7 @@ class SlicedWassersteinFlow(Spec):
     y_weights: WeightsField | None = None
     """One weight for each point of y; equal ones when absent."""
     method: Method = "centred"
-    """How SW_2^2 is estimated: centred is the most exact for few directions."""
+    """How SW_2^2 is estimated; centred takes the distance of the means exactly."""
     intercept: bool = False
     """With lcv and ucv: regression with an intercept in place of the paper's coefficient."""
     n_projections: Projections = 10
