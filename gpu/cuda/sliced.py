@@ -16,6 +16,9 @@ from gpu.sliced.measures import Measure, Pair
 
 FILE = "sliced_wasserstein.cu"
 
+LAUNCH_BYTES = 2**28
+"""Points and directions that are packed for a launch: bounds the host's memory, and the time between two reports."""
+
 CUDA = CudaDevice()
 
 
@@ -36,9 +39,8 @@ def costs(
     for kernel, indices in alike.items():
         chosen = [requests[index] for index in indices]
         part = _part(report, len(out), len(chosen), len(requests))
-        found = sliced_large.costs(chosen, part, backend) if kernel is None else _together(chosen, kernel, backend)
+        found = sliced_large.costs(chosen, part, backend) if kernel is None else _small(chosen, kernel, part, backend)
         out.update(zip(indices, found, strict=True))
-        report(len(out) / len(requests))
     return [in_units(*request, out[index]) for index, request in enumerate(requests)]
 
 
@@ -61,6 +63,37 @@ def _part(report: Callable[[float], None], done: int, count: int, total: int) ->
 def in_units(pair: Pair, directions: Floats, out: Floats) -> Floats:
     """From those of u and v to those of x and y: see gpu.sliced.measures.Pair."""
     return out * pair.scale**pair.p + (directions @ pair.delta) ** 2
+
+
+def _small(
+    requests: Sequence[Request], kernel: Instance, report: Callable[[float], None], backend: Backend
+) -> list[Floats]:
+    """Requests that share an instance, as many to a launch as LAUNCH_BYTES allow."""
+    found: list[list[Floats]] = [[] for _ in requests]
+    pieces = [(index, piece) for index, request in enumerate(requests) for piece in _pieces(request)]
+    ends = np.cumsum([_n_bytes(piece) for _, piece in pieces])
+    start = 0
+    while start < len(pieces):
+        limit = LAUNCH_BYTES + (ends[start - 1] if start else 0)
+        stop = max(start + 1, int(np.searchsorted(ends, limit, side="right")))
+        computed = _together([piece for _, piece in pieces[start:stop]], kernel, backend)
+        for (index, _), out in zip(pieces[start:stop], computed, strict=True):
+            found[index].append(out)
+        start = stop
+        report(start / len(pieces))
+    return [np.concatenate(parts) for parts in found]
+
+
+def _pieces(request: Request) -> list[Request]:
+    """The request, its directions in several where a launch does not take them all."""
+    pair, directions = request
+    step = max(1, LAUNCH_BYTES // (2 * pair.x.d * pair.dtype.itemsize))
+    return [(pair, directions[start : start + step]) for start in range(0, len(directions), step)]
+
+
+def _n_bytes(request: Request) -> int:
+    pair, directions = request
+    return (pair.x.n + pair.y.n + len(directions)) * pair.x.d * pair.dtype.itemsize
 
 
 def _together(requests: Sequence[Request], kernel: Instance, backend: Backend) -> list[Floats]:

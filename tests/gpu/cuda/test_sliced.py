@@ -181,6 +181,16 @@ def test_small_requests_of_a_kind_share_a_launch():
     assert len(device.launches) == 3
 
 
+def test_a_launch_takes_no_more_than_the_hosts_memory_allows(monkeypatch):
+    requests = [request(30, 25, d=3, count=count) for count in (5, 200, 1, 40)]
+    expected = small(requests, EmulatedDevice())
+    monkeypatch.setattr(sliced, "LAUNCH_BYTES", 3000)
+    device, heard = EmulatedDevice(), []
+    for got, wanted in zip(sliced.costs(requests, heard.append, device), expected, strict=True):
+        np.testing.assert_array_equal(got, wanted, strict=True)
+    assert len(device.launches) == len(heard) > 4
+
+
 def test_a_worker_loads_every_instance_before_its_first_job():
     device = EmulatedDevice()
     sliced.load(device)
