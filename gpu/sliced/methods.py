@@ -14,8 +14,9 @@ from gpu.sliced.adaptive import FEW_FRAMES, MOST_FIRST
 from gpu.sliced.controls import Bracket, Forms, Moments
 from gpu.sliced.directions import Directions, Sampling, stream
 from gpu.sliced.estimators import Mean, least_squares, of_replicates, paper, with_known
-from gpu.sliced.harmonics import highest_degree, monomials
+from gpu.sliced.harmonics import monomials
 from gpu.sliced.measures import Pair
+from mercer.specs.harmonics import highest_degree
 from mercer.specs.sliced_wasserstein import N_PROJECTIONS, SlicedWasserstein
 
 GAUSSIAN_STREAM = 2**32

@@ -18,12 +18,12 @@ from gpu.sliced.methods import ESTIMATORS, Known, plan
 from gpu.sliced.slices import Slices
 from gpu.task import Task
 from mercer.errors import FieldError, InvalidSpec, JobFailed
+from mercer.specs.harmonics import directions_for_harmonics
 from mercer.specs.measures import weights_of
 from mercer.specs.sliced_wasserstein import (
     N_PROJECTIONS,
     TOLERANCE_PROJECTIONS,
     SlicedWasserstein,
-    directions_for_harmonics,
     unit_fault,
 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import comb
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -15,6 +14,13 @@ from mercer.errors import FieldError
 from mercer.estimates import SlicedWassersteinEstimate
 from mercer.points import ArrayReference, DatasetReference, PointsField
 from mercer.specs.base import Cost, Spec
+from mercer.specs.harmonics import (
+    MOST_HARMONICS,
+    REGRESSION_FLOPS,
+    directions_for_harmonics,
+    highest_degree,
+    n_harmonics,
+)
 from mercer.specs.measures import WeightsField, misfits, refuse, same_dimension
 from mercer.specs.sliced import (
     Order,
@@ -43,9 +49,6 @@ EXACT_POINTS = 1_000
 """The exact integral in d = 2 looks at every pair of points: a million angles at this size."""
 UNIT_TOLERANCE = 1e-6
 """How far the length of a direction may be from 1; float32 directions are within 1e-7."""
-SPARE_PROJECTIONS, PER_HARMONIC = 10, 3
-"""A regression on q harmonics takes 10 + 3 q directions, or its noise costs more than the harmonics save."""
-
 WITHOUT_PROJECTIONS = frozenset({"exact", "moment"})
 ANY_DIRECTIONS = frozenset({"auto", "mc", "lcv", "ucv", "centred", "gaussian_cv", "spherical_harmonics"})
 """Methods that leave the choice of directions open."""
@@ -68,16 +71,6 @@ def _unit(rows: np.ndarray[Any, Any] | DatasetReference | None) -> Any:
     if isinstance(rows, np.ndarray) and (why := unit_fault(rows)):
         raise PydanticCustomError("projections_unit", "{why}", {"why": why})
     return rows
-
-
-def n_harmonics(d: int, degree: int) -> int:
-    """Even spherical harmonics of the degrees 2 .. degree in R^d, as many as monomials of that degree but one."""
-    return comb(d + degree - 1, degree) - 1
-
-
-def directions_for_harmonics(d: int, degree: int) -> int:
-    """The fewest that a regression on them takes."""
-    return SPARE_PROJECTIONS + PER_HARMONIC * n_harmonics(d, degree)
 
 
 class SlicedWasserstein(Spec):
@@ -241,7 +234,9 @@ class SlicedWasserstein(Spec):
             yield from _wrong_directions(info.shape, d)
         if self.method == "spherical_harmonics":
             needed = directions_for_harmonics(d, 2)
-            if (given := self.most_projections(infos)) < needed:
+            if n_harmonics(d, 2) > MOST_HARMONICS:
+                yield FieldError("/method", f"expected d <= 64 for harmonics, got points of {d} columns")
+            elif (given := self.most_projections(infos)) < needed:
                 yield FieldError(
                     "/method", f"expected at least {needed} directions for harmonics in d = {d}, got {given}"
                 )
@@ -279,8 +274,10 @@ class SlicedWasserstein(Spec):
         d = infos["x"].shape[1]
         most = self.most_projections(infos) + 2 * d  # whole frames, at least two
         flops = slicing_flops(infos, most, d) + 4 * (n_points(infos) + most) * d * d
-        regressors = most // PER_HARMONIC if self.method == "spherical_harmonics" else 1
-        peak = slicing_bytes(infos, most, d) + 8 * (3 * most * regressors + 6 * d * d)
+        degree = highest_degree(d, most) if self.method == "spherical_harmonics" else 0
+        q = n_harmonics(d, degree)
+        flops += 2 * most * q * q + REGRESSION_FLOPS * q**3
+        peak = slicing_bytes(infos, most, d) + 8 * (4 * most * (q + 1) + 3 * q * q + 6 * d * d)
         return Cost(flops, bytes_in(infos), 8 * most * (d + 2) if self.per_slice else 16, peak)
 
 

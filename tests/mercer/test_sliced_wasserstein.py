@@ -97,7 +97,8 @@ def test_options_that_exclude_each_other_are_refused(options, reason):
             "/x_weights",
             "expected no weights for exact",
         ),
-        ({"method": "spherical_harmonics", "n_projections": 24}, sized(), "/method", "at least 25 directions"),
+        ({"method": "spherical_harmonics", "n_projections": 34}, sized(), "/method", "at least 35 directions"),
+        ({"method": "spherical_harmonics", "n_projections": 10**6}, sized(d=65), "/method", "expected d <= 64"),
         ({"projections": NAME}, sized(projections=ArrayInfo((9, 2), "float64")), "/projections", "shape (L, 3)"),
         ({"projections": NAME}, sized(projections=ArrayInfo((3, 9), "float64")), "/projections", "transpose it"),
         (
@@ -120,7 +121,7 @@ def test_what_does_not_fit_the_arrays_is_refused_with_its_field(options, infos, 
         ({}, sized(1, 1, 1)),
         ({"method": "exact", "p": 3.0}, sized(7, 4, 1)),
         ({"method": "exact"}, sized(1_000, 1_000, 2)),
-        ({"method": "spherical_harmonics", "n_projections": 25}, sized()),
+        ({"method": "spherical_harmonics", "n_projections": 35}, sized()),
         ({"method": "lcv", "p": 1.0, "intercept": True}, sized()),
         ({"projections": NAME, "method": "ucv"}, sized(projections=ArrayInfo((9, 3), "float32"))),
     ],
@@ -136,11 +137,16 @@ def test_more_of_anything_costs_more():
         ({"n_projections": 10}, sized(6)),
         ({"n_projections": 10}, sized(5, 4, 4)),
         ({"rel_tol": 0.1}, sized()),
-        ({"method": "spherical_harmonics", "n_projections": 30}, sized()),
+        ({"method": "spherical_harmonics", "n_projections": 40}, sized()),
     ):
         cost = spec(**options).cost(infos)
         assert cost.flops > least.flops
         assert cost.peak_bytes >= least.peak_bytes
+
+
+def test_a_regression_on_harmonics_holds_no_more_than_its_harmonics():
+    """A million directions in d = 10: 714 harmonics of degree 4, not all those of degree 12."""
+    assert spec(method="spherical_harmonics", n_projections=10**6).cost(sized(d=10)).peak_bytes < 25 * 10**9
 
 
 def test_slices_that_are_answered_are_in_the_cost():
