@@ -64,9 +64,51 @@ def equal(u: Floats, v: Floats, p: float, out: Floats) -> None:
         out[row] = equal_row(u[row], v[row], p)
 
 
+@inner
+def partners(n: int, m: int) -> tuple[Floats, Floats]:
+    """Of n >= m equal atoms: which of the m each meets first, (n,) uint32, and with how much of its mass m, (n,).
+
+    Atom i covers the levels from i m to (i + 1) m of n m, where the others change at multiples of n: it meets one of
+    them, or one and the next.
+    """
+    near, share = np.empty(n, np.uint32), np.empty(n)
+    j, beyond = 0, 0  # i m = j n + beyond
+    for i in range(n):
+        near[i], share[i] = j, min(m, n - beyond)
+        beyond += m
+        if beyond >= n:
+            beyond -= n
+            j += 1
+    return near, share
+
+
+@summing
+def unequal_row(u: Floats, v: Floats, near: Floats, share: Floats, p: float) -> float:
+    """One slice of n > m equal atoms."""
+    n, m = len(u), len(v)
+    total, last = 0.0, np.uint32(m - 1)
+    if p == 2:
+        for i in range(n):
+            total += share[i] * power(np.float64(u[i]) - np.float64(v[near[i]]), 2.0)
+            total += (m - share[i]) * power(np.float64(u[i]) - np.float64(v[min(near[i] + np.uint32(1), last)]), 2.0)
+    else:
+        for i in range(n):
+            total += share[i] * power(np.float64(u[i]) - np.float64(v[near[i]]), p)
+            total += (m - share[i]) * power(np.float64(u[i]) - np.float64(v[min(near[i] + np.uint32(1), last)]), p)
+    return total / n / m
+
+
 @outer
-def merged(u: Floats, a: Floats, v: Floats, b: Floats, p: float, whole: float, out: Floats) -> None:
-    """Atoms of masses a and b with the sum `whole`, in the order of u and v.
+def unequal(u: Floats, v: Floats, p: float, out: Floats) -> None:
+    """The measures have n > m atoms, each of weight 1 / n and 1 / m."""
+    near, share = partners(u.shape[1], v.shape[1])
+    for row in range(len(out)):
+        out[row] = unequal_row(u[row], v[row], near, share, p)
+
+
+@outer
+def merged(u: Floats, a: Floats, v: Floats, b: Floats, p: float, out: Floats) -> None:
+    """Atoms of masses a and b with the sum WHOLE, in the order of u and v.
 
     Args:
         u: (rows, n) sorted positions.
@@ -74,22 +116,21 @@ def merged(u: Floats, a: Floats, v: Floats, b: Floats, p: float, whole: float, o
         v: (rows, m).
         b: (rows or 1, m + 1).
         p: The power.
-        whole: The sum of a and of b.
         out: (rows,).
     """
     for row in range(len(out)):
         line_a, line_b = a[min(row, len(a) - 1)], b[min(row, len(b) - 1)]
-        out[row] = merged_row(u[row], line_a, v[row], line_b, p) / whole
+        out[row] = merged_row(u[row], line_a, v[row], line_b, p)
 
 
 @inner
 def merged_row(u: Floats, a: Floats, v: Floats, b: Floats, p: float) -> float:
-    """One slice, times the sum of the masses."""
+    """One slice."""
     if p == 2:
-        return _merge(u, a, v, b, 2.0)
+        return _merge(u, a, v, b, 2.0) / WHOLE
     if p == 1:
-        return _merge(u, a, v, b, 1.0)
-    return _merge(u, a, v, b, p)
+        return _merge(u, a, v, b, 1.0) / WHOLE
+    return _merge(u, a, v, b, p) / WHOLE
 
 
 @inner

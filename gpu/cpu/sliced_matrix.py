@@ -13,7 +13,7 @@ import numpy as np
 
 from gpu.cpu.jit import outer
 from gpu.cpu.sliced import WORKSPACE_BYTES, each
-from gpu.cpu.sliced_costs import WHOLE, equal_masses, equal_row, masses, merged_row
+from gpu.cpu.sliced_costs import equal_row, masses, merged_row, partners, unequal_row
 from gpu.cpu.sliced_order import MASS, in_order
 from gpu.cpu.sliced_projection import point_blocks, project
 from gpu.cpu.workspace import Workspaces
@@ -26,7 +26,7 @@ CHUNK_BYTES = 16 * 2**20
 """Sorted projections of all measures, or those on a single direction where that is more."""
 
 TILE = 4
-"""Measures that are compared with all others together: a row that was read serves so many times."""
+"""Measures that one thread compares with all others, before it takes the next ones."""
 
 
 def costs(family: Family, directions: Directions, device: Device, report: Callable[[float], None]) -> Floats:
@@ -63,23 +63,20 @@ class _Sorter:
         sizes = [measure.n for measure in family.measures]
         self.starts = np.append(0, np.cumsum(sizes))
         self.alike = np.array([measure.weights is None for measure in family.measures])
-        self._has_masses = len(set(sizes)) > 1 or not self.alike.all()
-        own = [equal_masses(m.n) if m.weights is None else masses(m.weights) for m in family.measures]
-        self._masses = own if self._has_masses else []
+        self._masses = [None if m.weights is None else masses(m.weights) for m in family.measures]
         self._workspaces = Workspaces(device, WORKSPACE_BYTES)
         atoms = int(self.starts[-1])
-        mass_bytes = 0 if self.alike.all() else (atoms + len(sizes)) * MASS.itemsize
-        self.chunk_rows = max(1, CHUNK_BYTES // (atoms * family.dtype.itemsize + mass_bytes))
+        row_bytes = atoms * family.dtype.itemsize + (not self.alike.all()) * (atoms + len(sizes)) * MASS.itemsize
+        self.chunk_rows = max(1, CHUNK_BYTES // row_bytes)
 
     def sort(self, rows: Floats) -> tuple[Floats, Floats]:
-        """Positions (L, n_1 + ... + n_N) and masses, those of each measure with a column beyond.
+        """Positions (L, n_1 + ... + n_N) and their masses, those of each measure with a column beyond.
 
-        Masses have one row where all measures have equal weights, and none where their sizes are equal too.
+        Where no measure has weights there are no rows of masses.
         """
         thetas = rows.astype(self._family.dtype)
         positions = np.empty((len(rows), int(self.starts[-1])), self._family.dtype)
-        height = 0 if not self._has_masses else 1 if self.alike.all() else len(rows)
-        carried = np.empty((height, positions.shape[1] + len(self.alike)), MASS)
+        carried = np.empty((0 if self.alike.all() else len(rows), positions.shape[1] + len(self.alike)), MASS)
         for _ in each(partial(self._sort_one, thetas, positions, carried), range(len(self.alike)), self._device):
             pass
         return positions, carried
@@ -94,10 +91,9 @@ class _Sorter:
                     columns = projected[:, start:stop]
                     points = measure.points[start:stop]
                     project(points, self._family.centres[index], self._family.scale, thetas, columns, workspace)
-            given = None if measure.weights is None else self._masses[index]
-            positions[:, first:last], own = in_order(projected, given, workspace)
+            positions[:, first:last], own = in_order(projected, self._masses[index], workspace)
             if len(carried):
-                carried[:, first + index : last + index + 1] = own[: len(carried)]
+                carried[:, first + index : last + index + 1] = own
 
 
 @outer
@@ -113,18 +109,23 @@ def _add(
     tile: int,
 ) -> None:
     """Adds the costs of some measures with all that follow them, over the upper triangle."""
-    for row in range(len(weights)):
-        line = positions[row]
-        for j in range(tile + 1, len(out)):
-            v = line[starts[j] : starts[j + 1]]
-            for i in range(tile, min(tile + TILE, j)):
-                u = line[starts[i] : starts[i + 1]]
-                if alike[i] and alike[j] and len(u) == len(v):
+    for j in range(tile + 1, len(out)):
+        for i in range(tile, min(tile + TILE, j)):
+            larger, smaller = (i, j) if starts[i + 1] - starts[i] >= starts[j + 1] - starts[j] else (j, i)
+            n, m = starts[larger + 1] - starts[larger], starts[smaller + 1] - starts[smaller]
+            plain = alike[i] and alike[j]
+            near, share = partners(n, m) if plain and n > m else partners(1, 1)
+            total = 0.0
+            for row in range(len(weights)):
+                line = positions[row]
+                u, v = line[starts[larger] :][:n], line[starts[smaller] :][:m]
+                if not plain:
+                    a, b = carried[row][starts[larger] + larger :], carried[row][starts[smaller] + smaller :]
+                    cost = merged_row(u, a, v, b, p)
+                elif n == m:
                     cost = equal_row(u, v, p)
                 else:
-                    weighed = carried[min(row, len(carried) - 1)]
-                    a = weighed[starts[i] + i : starts[i + 1] + i + 1]
-                    b = weighed[starts[j] + j : starts[j + 1] + j + 1]
-                    cost = merged_row(u, a, v, b, p) / WHOLE
+                    cost = unequal_row(u, v, near, share, p)
                 shift = means[row, i] - means[row, j]
-                out[i, j] += weights[row] * (cost + shift * shift)
+                total += weights[row] * (cost + shift * shift)
+            out[i, j] += total

@@ -97,16 +97,14 @@ class Problem:
             with workspace.piece():
                 u_sorted, a = in_order(u[rows], self._masses[0], workspace)
                 v_sorted, b = in_order(v[rows], self._masses[1], workspace)
-                sliced_costs.merged(u_sorted, a, v_sorted, b, self._pair.p, sliced_costs.WHOLE, out[rows])
+                sliced_costs.merged(u_sorted, a, v_sorted, b, self._pair.p, out[rows])
 
     def _compare_equal_atoms(self, u: Floats, v: Floats, out: Floats) -> None:
         n, m = self.sizes
         if n == m:
             sliced_costs.equal(u, v, self._pair.p, out)
         else:
-            # Masses m and n have the same sum n m, without rounding.
-            a, b = np.full((1, n + 1), m), np.full((1, m + 1), n)
-            sliced_costs.merged(u, a, v, b, self._pair.p, n * m, out)
+            sliced_costs.unequal(*((u, v) if n > m else (v, u)), self._pair.p, out)
 
     @property
     def _sides(self) -> tuple[tuple[Measure, Floats], tuple[Measure, Floats]]:
