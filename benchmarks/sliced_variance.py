@@ -1,4 +1,4 @@
-"""Estimators of SW_2^2: `python -m benchmarks.sliced_variance [--replicates 200] [--only NAME] [--save]`.
+"""Estimators of SW_2^2: `python -m benchmarks.sliced_variance [--replicates 300] [--only NAME] [--save]`.
 
 Every method on every pair of real measures, at about 100 directions, over many seeds: the variance of plain Monte Carlo
 with as many directions, divided by the method's. Then how often the 95 % interval holds the truth, and how often a job
@@ -157,7 +157,7 @@ def tolerated(clouds: Clouds, options: dict[str, Any], n_runs: int) -> dict[str,
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--replicates", type=int, default=200)
+    parser.add_argument("--replicates", type=int, default=300)
     parser.add_argument("--only", choices=["variance", "coverage", "tolerance"])
     parser.add_argument("--save", action="store_true")
     arguments = parser.parse_args()
