@@ -19,6 +19,8 @@ from mercer.specs.measures import WeightsField, refuse
 
 MAX_MONOMIALS = 5_000
 """Of a polynomial: as many numbers are kept for each point and each direction."""
+LINES, BYTES_PER_LINE = 1_024, 4_096
+"""Of the circular function: directions that are computed together, and what each takes beside its values."""
 PARAMETERS = {"circular": "radius", "polynomial": "degree"}
 """What each defining function needs, and no other takes."""
 
@@ -171,9 +173,10 @@ class GeneralisedSlicedWasserstein(Spec):
     def cost(self, infos: Mapping[str, ArrayInfo]) -> Cost:
         """That of projecting points of as many coordinates as a direction has, and sorting."""
         parameters = self.n_parameters(infos["x"].shape[1])
+        lines = 0 if self.radius is None else BYTES_PER_LINE * min(self.n_projections, LINES)
         return Cost(
             sliced.slicing_flops(infos, self.n_projections, parameters),
             sliced.bytes_in(infos),
             8 * self.n_projections,
-            sliced.slicing_bytes(infos, self.n_projections, parameters),
+            sliced.slicing_bytes(infos, self.n_projections, parameters) + lines,
         )

@@ -26,6 +26,9 @@ SMALL_PROJECTIONS = 2**24
 SORT_FLOPS = 64
 """Of one number among thousands."""
 
+BYTES_PER_PROJECTION = 32
+"""The number itself, the same sorted, its place as it is sorted and as it is kept."""
+
 WORKING_BYTES = 64 * 2**20
 """For the projections that are sorted together."""
 
@@ -63,7 +66,8 @@ def slicing_flops(infos: Mapping[str, ArrayInfo], directions: int, d: int) -> in
 
 def slicing_bytes(infos: Mapping[str, ArrayInfo], directions: int, d: int) -> int:
     """The most that is held meanwhile: some projections, the points as given, centred and cast, and the directions."""
-    return WORKING_BYTES + 8 * (3 * n_points(infos) * (d + 1) + directions * (d + 2))
+    working = min(WORKING_BYTES, BYTES_PER_PROJECTION * projected(infos, directions))
+    return working + 8 * (3 * n_points(infos) * (d + 1) + directions * (3 * d + 4))
 
 
 def bytes_in(infos: Mapping[str, ArrayInfo]) -> int:
