@@ -9,7 +9,7 @@ import pytest
 
 from gpu.device import Device
 from gpu.ops import max_sliced_wasserstein as op
-from gpu.sliced.ascent import search, separate
+from gpu.sliced.ascent import ascend, search, separate
 from gpu.sliced.measures import Measure, pair
 from gpu.sliced.slices import Slices, costs
 from gpu.sliced.turning import turning
@@ -192,6 +192,24 @@ def test_gradients_by_the_direction_are_those_of_finite_differences(n, m, p, wei
         shift = step * np.eye(4)[axis]
         upper, lower = (turning(made).slopes(theta + sign * shift, cpu())[0] for sign in (1, -1))
         np.testing.assert_allclose(gradients[:, axis], (upper - lower) / (2 * step), atol=1e-6 * values.max())
+
+
+@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, 3.0])
+def test_every_ascent_ends_on_a_maximum(p):
+    """|theta . delta|^p of a translation has no other maxima than along delta."""
+    x, delta, starts = cloud(12, 6, 1), np.arange(1.0, 7), directions(20, 6)
+    made = pair(Measure(x), Measure(x + delta), p, DOUBLE)
+    ends = ascend(turning(made), starts, 200, cpu(), lambda share: None)
+    np.testing.assert_allclose(np.abs(ends @ delta), np.linalg.norm(delta), rtol=1e-12)
+
+
+def test_an_ascent_never_loses():
+    x, y, starts = cloud(30, 6, 1), cloud(25, 6, 2), directions(20, 6)
+    made = pair(Measure(x), Measure(y), 2.0, DOUBLE)
+    several = [along(x, y, ascend(turning(made), starts, n, cpu(), lambda share: None), 2.0) for n in (1, 5, 50)]
+    before = along(x, y, starts, 2.0)
+    assert all((one <= other * (1 + 1e-12)).all() for one, other in zip([before, *several], several, strict=False))
+    assert (several[-1] > 1.2 * before).mean() > 0.5
 
 
 def test_starts_are_not_near_each_other():
