@@ -100,6 +100,16 @@ def test_ridges_of_ties_are_climbed(seed):
     assert found(x, y, seed=seed).distance >= along(x, y, directions(100_000, 3), 2.0).max()
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+def test_nothing_near_what_is_found_is_better(seed):
+    x, y = cloud(6, 3, seed), cloud(6, 3, seed + 10)
+    got = found(x, y, seed=seed)
+    for trial in range(3):
+        random = np.random.default_rng(trial)
+        near = search(lambda thetas: along(x, y, thetas, 2.0), got.direction, random)
+        assert along(x, y, near[None], 2.0)[0] <= got.distance * (1 + 2e-5)
+
+
 @pytest.mark.parametrize("p", [1.0, 1.5, 2.0, 3.0])
 @pytest.mark.parametrize(("n", "d"), [(1, 3), (50, 2), (50, 7), (20, 60)])
 def test_of_a_translation_it_is_the_shift(n, d, p):
