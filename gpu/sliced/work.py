@@ -147,6 +147,8 @@ class Work:
     def _first(self) -> Layout:
         """Of the first round, which is the only one without a tolerance."""
         d, sampling = self.pair.x.d, self.plan.sampling
+        if self.plan.method == "exact":
+            return Layout(1, 1)
         if self.spec.rel_tol is None:
             return layout(sampling, d, self.spec.n_projections or N_PROJECTIONS)
         least = directions_for_harmonics(d, 2) if self.plan.method == "spherical_harmonics" else 1

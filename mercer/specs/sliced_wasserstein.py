@@ -252,6 +252,8 @@ class SlicedWasserstein(Spec):
             yield FieldError(
                 "/per_slice", "expected no per_slice for exact in d = 2, which takes all directions at once"
             )
+        if self.per_slice:
+            yield FieldError("/per_slice", "expected no per_slice with exact in d = 2, which has no slices")
         for name in ("x_weights", "y_weights"):
             if getattr(self, name) is not None:
                 yield FieldError(f"/{name}", "expected no weights for exact in d = 2")

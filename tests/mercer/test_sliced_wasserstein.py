@@ -90,6 +90,7 @@ def test_options_that_exclude_each_other_are_refused(options, reason):
         ({"method": "exact", "p": 1.0}, sized(5, 5, 2), "/p", "expected p = 2 for exact in d = 2"),
         ({"method": "exact"}, sized(5, 4, 2), "/method", "as many points in both"),
         ({"method": "exact"}, sized(1_001, 1_001, 2), "/method", "at most 1000"),
+        ({"method": "exact", "per_slice": True}, sized(5, 5, 2), "/per_slice", "has no slices"),
         ({"method": "exact", "per_slice": True}, sized(5, 5, 2), "/per_slice", "expected no per_slice for exact"),
         (
             {"method": "exact", "x_weights": NAME},

@@ -48,6 +48,8 @@ def test_on_a_line_it_is_the_wasserstein_distance(method, weighted):
     theirs = wasserstein_distance(x[:, 0], y[:, 0], *given.values())
     np.testing.assert_allclose(ours.distance, theirs, rtol=1e-12)
     assert (ours.power_error, ours.n_projections, ours.method) == (0.0, 1, "exact")
+    if method == "auto":
+        assert estimate(x, y, p=1.0, rel_tol=1e-9, max_projections=1, **given).distance == ours.distance
 
 
 @every_method
