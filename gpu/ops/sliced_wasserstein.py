@@ -17,6 +17,7 @@ from gpu.sliced.methods import UNCONTROLLED
 from gpu.sliced.slices import costs
 from gpu.sliced.work import ROUNDING, Work
 from gpu.task import Answer, Task
+from mercer.errors import InvalidSpec
 
 DOUBLE = np.dtype(np.float64)
 
@@ -88,6 +89,8 @@ def _estimate(work: Work) -> Estimate:
         value = mean_cost(work.pair.x.points, work.pair.y.points)
         return Estimate(Mean(value, 0.0, 0), value, False)
     mean = Mean(float(work.costs[0]), 0.0, 0) if work.plan.method == "exact" else work.mean()
+    if not np.isfinite(mean.value) or not np.isfinite(mean.error or 0.0):
+        raise InvalidSpec("The points are too far apart: the squares of their costs are beyond float64's range.")
     if work.plan.method in UNCONTROLLED:
         return Estimate(mean, mean.value, False)
     low, high = _certain(work)

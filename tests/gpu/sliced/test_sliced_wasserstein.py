@@ -154,6 +154,15 @@ def test_the_unit_of_length_changes_nothing(scale):
         np.testing.assert_allclose(large.distance_error, small.distance_error * scale, rtol=1e-6)
 
 
+def test_costs_near_the_end_of_the_range_have_an_error_or_a_reason():
+    x, y = cloud(20, 4) * 1e100, cloud(20, 4, seed=1) * 1e100
+    ours, small = estimate(x, y, method="orthogonal"), estimate(x / 1e100, y / 1e100, method="orthogonal")
+    np.testing.assert_allclose(ours.power_error / 1e200, small.power_error, rtol=1e-6)
+    np.testing.assert_allclose(ours.n_effective, small.n_effective, rtol=1e-6)
+    with pytest.raises(InvalidSpec, match="too far apart"), np.errstate(over="ignore", invalid="ignore"):
+        estimate(x, y, method="ucv")
+
+
 def test_a_seed_gives_the_same_bits_and_another_seed_others():
     x, y = cloud(20, 4), cloud(25, 4, seed=1)
     for method in ("mc", "auto", "gaussian_cv"):
