@@ -16,6 +16,7 @@ POISON = 0xFF
 
 _FLAGS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 _libc = ctypes.CDLL(None, use_errno=True)
+_MAP_FAILED = ctypes.c_void_p(-1).value
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
 _libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -58,6 +59,8 @@ class Block:
         inner = max(-(-n_bytes // PAGE), 1) * PAGE
         self._length = inner + 2 * GUARD
         self._base = _libc.mmap(None, self._length, 0, _FLAGS, -1, 0)
+        if self._base == _MAP_FAILED:
+            raise OSError(ctypes.get_errno(), f"{self._length} bytes could not be mapped")
         _libc.mprotect(self._base + GUARD, inner, mmap.PROT_READ | mmap.PROT_WRITE)
         ctypes.memset(self._base + GUARD, POISON, inner)
         self.start = self._base + GUARD + inner - -(-n_bytes // ALIGNMENT) * ALIGNMENT

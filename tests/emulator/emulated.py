@@ -25,7 +25,12 @@ class _Launch(ctypes.Structure):
         ("block", ctypes.c_uint * 3),
         ("order", ctypes.c_int),
         ("seed", ctypes.c_ulonglong),
+        ("stacks", ctypes.c_void_p),
     )
+
+
+_stacks = ctypes.c_void_p()
+"""Of a block's threads, in every kernel's library: made by the first launch."""
 
 
 class EmulatedDevice:
@@ -82,7 +87,8 @@ class EmulatedDevice:
             if isinstance(argument, np.ndarray) and self._arena.block(argument) is None:
                 raise Fault(f"argument {position} is not in the device's memory")
         pointers = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
-        message = built.run(ctypes.byref(_Launch(grid, block, self._order, self._seed)), pointers).decode()
+        launch = _Launch(grid, block, self._order, self._seed, ctypes.addressof(_stacks))
+        message = built.run(ctypes.byref(launch), pointers).decode()
         if message:
             raise Fault(self._with_argument(message, arguments))
         for position, argument in enumerate(arguments):
