@@ -22,7 +22,7 @@ serve: setup    ## run the whole service on 127.0.0.1:8000 (MERCER_PORT), Ctrl-C
 
 test: setup-dev ## every check that CI runs
 	$(MAKE) --no-print-directory check
-	$(RUN) -m pytest -q -n 2 --dist loadfile
+	$(RUN) -m pytest -q -n 2 --dist loadfile --max-worker-restart 0
 
 check: setup-dev ## format, lint, types and the dependency rule
 	.venv/bin/ruff format --check .
