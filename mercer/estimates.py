@@ -56,10 +56,8 @@ class SlicedWassersteinEstimate:
     """(L,): W_p^p of the projections on each direction, with `per_slice`."""
 
     def __str__(self) -> str:
-        error = "" if self.distance_error is None else f" +- {self.distance_error:.2g} (standard error)"
-        lines = [f"SW_{self.p:g} = {self.distance:.8g}{error}"]
-        if self.interval is not None:
-            lines.append(f"{'95 %' if self.power_error is not None else 'bounds'}  {_range(self.interval)}")
+        certain = "95 %" if self.power_error is not None else "bounds"
+        lines = head(f"SW_{self.p:g}", self.distance, self.distance_error, self.interval, within=certain)
         lines.append(f"SW_{self.p:g}^{self.p:g} = {self.power:.8g}")
         effective = "" if self.n_effective is None else f", worth {self.n_effective:.3g} independent ones"
         lines.append(f"{self.method}: {self.reason}; {self.n_projections} directions{effective}")
@@ -85,5 +83,10 @@ class SlicedWassersteinEstimate:
         return shares.reshape(self.n_replicates, -1).sum(axis=1)
 
 
-def _range(interval: tuple[float, float]) -> str:
-    return f"[{interval[0]:.8g}, {interval[1]:.8g}]"
+def head(
+    name: str, value: float, error: float | None, interval: tuple[float, float] | None, *, within: str = "95 %"
+) -> list[str]:
+    """The first lines of an estimate in words: the number with its standard error, and what it is within."""
+    known = "" if error is None else f" +- {error:.2g} (standard error)"
+    bounds = [] if interval is None else [f"{within}  [{interval[0]:.8g}, {interval[1]:.8g}]"]
+    return [f"{name} = {value:.8g}{known}", *bounds]

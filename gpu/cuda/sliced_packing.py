@@ -107,9 +107,7 @@ def masses(measure: Measure) -> Integers:
 
     Each is within 2^-63 of its weight; what rounding leaves over, the largest atom takes.
     """
-    n = measure.n
-    weights = np.full(n, 1 / n) if measure.weights is None else measure.weights
-    out = np.rint(weights * float(WHOLE)).astype(np.int64)
+    out = np.rint(measure.masses() * float(WHOLE)).astype(np.int64)
     out[out.argmax()] += WHOLE - out.sum()
     return out
 

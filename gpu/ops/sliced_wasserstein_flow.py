@@ -13,7 +13,7 @@ from gpu.leaves import Floats
 from gpu.ops import flow_formulas as formulas
 from gpu.sliced.assignment import squared_w2
 from gpu.sliced.descent import PLAIN, Coefficient, Control, Descent, Estimator, descent
-from gpu.sliced.directions import Directions, Layout, Sampling, of_layout, stream, turned
+from gpu.sliced.directions import Directions, Sampling, of_layout, single, stream
 from gpu.sliced.gradients import Target, target
 from gpu.sliced.inputs import measures
 from gpu.sliced.measures import Measure
@@ -66,12 +66,7 @@ def snapshot_steps(spec: SlicedWassersteinFlow) -> list[int]:
 def directions_of(spec: SlicedWassersteinFlow, d: int, step: int) -> Directions:
     """Those of one step: they depend on the seed and the step alone."""
     method = cast(Sampling, "mc" if spec.method in BOUNDS else spec.method)
-    layout = Layout(spec.n_projections, 1)
-    if method == "orthogonal":
-        layout = Layout(math.ceil(spec.n_projections / d), d)
-    elif method != "mc":
-        layout = turned(method, spec.n_projections, 1)
-    return of_layout(method, d, layout, stream(spec.seed, step))
+    return of_layout(method, d, single(method, d, spec.n_projections), stream(spec.seed, step))
 
 
 def estimator_of(spec: SlicedWassersteinFlow) -> Estimator:
@@ -135,7 +130,7 @@ def _factor(spec: SlicedWassersteinFlow, now: Descent, d: int) -> float:
 def reference(spec: SlicedWassersteinFlow, arrays: Mapping[str, Floats]) -> Floats:
     """The points after each snapshot's steps, (S, n, d), by derivatives of every slice and control written out."""
     x, y = measures(Task(spec, arrays))
-    points, a, kept = x.points, formulas.masses(x), []
+    points, a, kept = x.points, x.masses(), []
     for step in range(1, spec.n_steps + 1):
         drawn = directions_of(spec, x.d, step - 1)
         estimate, slope = formulas.estimate(estimator_of(spec), Measure(points, x.weights), y, drawn)

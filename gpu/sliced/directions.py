@@ -81,6 +81,13 @@ def layout(method: Sampling, d: int, n: int) -> Layout:
     return turned(method, n, 2 if n < 4 * FEW and method != "equispaced" else 4)
 
 
+def single(method: Sampling, d: int, n: int) -> Layout:
+    """One turn of the rule that comes nearest to n directions, or as many frames as they take."""
+    if method == "mc":
+        return Layout(n, 1)
+    return Layout(-(-n // d), d) if method == "orthogonal" else turned(method, n, 1)
+
+
 def turned(method: Sampling, n: int, replicates: int) -> Layout:
     """The rule whose so many turns come nearest to n directions; more turns where there is no rule so large."""
     if method == "lebedev":

@@ -81,7 +81,7 @@ def slope(x: Measure, to: Target, directions: Floats, coefficients: Floats, devi
 def gradient(x: Measure, y: Measure, directions: Floats, coefficients: Floats, device: Device, p: float) -> Floats:
     """Of sum_l c_l W_p^p(theta_l#x, theta_l#y) by the points of x, shape (n, d)."""
     velocity = slope(x, target(y, np.dtype(np.float64)), directions, coefficients, device, p).velocity
-    return p * (1 / x.n if x.weights is None else x.weights[:, None]) * velocity
+    return p * x.masses()[:, None] * velocity
 
 
 class Sides(NamedTuple):
@@ -151,10 +151,7 @@ def masses_of(x: Measure, to: Target) -> tuple[Floats, Floats]:
     if x.weights is None and to.weights is None:
         common = math.gcd(n, m)
         return np.full(n, m / common), np.full(m, n / common)
-    return (
-        np.full(n, 1 / n) if x.weights is None else x.weights,
-        np.full(m, 1 / m) if to.weights is None else to.weights,
-    )
+    return x.masses(), Measure(to.points, to.weights).masses()
 
 
 def chunks(count: int, numbers: int) -> Iterator[tuple[int, int]]:

@@ -33,6 +33,10 @@ class Measure(NamedTuple):
         """Dimensions."""
         return int(self.points.shape[1])
 
+    def masses(self) -> Floats:
+        """(n,) of sum 1."""
+        return np.full(self.n, 1 / self.n) if self.weights is None else self.weights
+
     def mean(self) -> Floats:
         """The sum of w_i x_i, shape (d,)."""
         (coarse, fine), _ = centre_of(self)

@@ -117,10 +117,6 @@ class MaxSlicedWasserstein(Spec):
         """Both measures."""
         return sliced.arrays_of(self)
 
-    def needs_minima(self) -> bool:
-        """Weights are not negative."""
-        return self.x_weights is not None or self.y_weights is not None
-
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """The same d for x and y, and weights for all points.
 

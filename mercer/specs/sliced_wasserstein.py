@@ -21,13 +21,14 @@ from mercer.specs.harmonics import (
     highest_degree,
     n_harmonics,
 )
-from mercer.specs.measures import WeightsField, misfits, refuse, same_dimension
+from mercer.specs.measures import WeightsField, refuse
 from mercer.specs.sliced import (
     Order,
     Projections,
     Seed,
     arrays_of,
     bytes_in,
+    measure_misfits,
     n_points,
     size_class,
     slicing_bytes,
@@ -210,18 +211,13 @@ class SlicedWasserstein(Spec):
         """x, y, and what there is of weights and directions."""
         return arrays_of(self) | ({} if self.projections is None else {"projections": self.projections})
 
-    def needs_minima(self) -> bool:
-        """Weights are not negative."""
-        return self.x_weights is not None or self.y_weights is not None
-
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """One d for all, a weight for each point, and a method that fits d and p.
 
         Raises:
             InvalidSpec: naming each field at fault.
         """
-        errors = [*same_dimension(infos), *misfits(infos, "x", "x_weights"), *misfits(infos, "y", "y_weights")]
-        refuse([*errors, *self._misfits(infos)], "The measures or the method do not fit.")
+        refuse([*measure_misfits(infos), *self._misfits(infos)], "The measures or the method do not fit.")
 
     def _misfits(self, infos: Mapping[str, ArrayInfo]) -> Iterator[FieldError]:
         d = infos["x"].shape[1]

@@ -16,12 +16,13 @@ from mercer.arrays import ArrayInfo, DType
 from mercer.errors import FieldError
 from mercer.points import ArrayReference, PointsField
 from mercer.specs.base import Cost, Spec
-from mercer.specs.measures import WeightsField, misfits, refuse, same_dimension
+from mercer.specs.measures import WeightsField, refuse
 from mercer.specs.sliced import (
     Projections,
     Seed,
     arrays_of,
     bytes_in,
+    measure_misfits,
     projected,
     size_class,
     slicing_bytes,
@@ -166,21 +167,15 @@ class SlicedWassersteinFlow(Spec):
         """Both clouds, and their weights where they have them."""
         return arrays_of(self)
 
-    def needs_minima(self) -> bool:
-        """Weights are not negative."""
-        return not (self.x_weights is None and self.y_weights is None)
-
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """The same d for x and y, one that the method is made for, weights for each point, sizes that exact_w2 takes.
 
         Raises:
             InvalidSpec: naming each field at fault.
         """
-        refuse([*same_dimension(infos), *self._misfits(infos)], "The measures or the method do not fit.")
+        refuse([*measure_misfits(infos), *self._misfits(infos)], "The measures or the method do not fit.")
 
     def _misfits(self, infos: Mapping[str, ArrayInfo]) -> Iterator[FieldError]:
-        for name in ("x", "y"):
-            yield from misfits(infos, name, f"{name}_weights")
         (n, d), m = infos["x"].shape, infos["y"].shape[0]
         if (made_for := ONLY_FOR.get(self.method, d)) != d:
             yield FieldError("/method", f"expected {made_for} columns for {self.method}, got {d}")

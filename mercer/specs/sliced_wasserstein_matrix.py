@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from mercer.arrays import ArrayInfo, DType
 from mercer.errors import FieldError
-from mercer.points import ArrayReference, ColumnField, DatasetReference, PointsField
+from mercer.points import ArrayReference, ColumnField, PointsField
 from mercer.specs.base import Cost, Spec
-from mercer.specs.measures import SizesField, fault_of_parts, misfits, refuse, sizes_misfit, stacked
-from mercer.specs.sliced import SMALL_PROJECTIONS, SORT_FLOPS, WORKING_BYTES, Order, Projections, Seed, bytes_in
+from mercer.specs.measures import SizesField, check_parts, given_of, misfits, refuse, sizes_misfit, stacked
+from mercer.specs.sliced import SORT_FLOPS, WORKING_BYTES, Order, Projections, Seed, bytes_in, size_of
 
 Sampling = Literal["mc", "orthogonal", "equispaced", "lebedev"]
 
@@ -87,8 +86,7 @@ class SlicedWassersteinMatrix(Spec):
         Raises:
             ValueError: they have different numbers of columns.
         """
-        stack = None if weights is None else np.concatenate([np.asarray(own) for own in weights])
-        return cls(**stacked(measures), weights=stack, **options)
+        return cls(**stacked(measures, weights), **options)
 
     @model_validator(mode="after")
     def _options_fit(self) -> Self:
@@ -96,21 +94,12 @@ class SlicedWassersteinMatrix(Spec):
             raise ValueError("expected gamma with quantity gram, and only with it")
         if self.quantity == "gram" and self.p > 2:
             raise ValueError(f"expected p <= 2 with quantity gram, which is else not positive definite, got {self.p:g}")
-        if isinstance(self.weights, np.ndarray) and (
-            why := fault_of_parts(self.weights, self.sizes, normalize=self.normalize)
-        ):
-            raise ValueError(why)
+        check_parts(self.weights, self.sizes, normalize=self.normalize)
         return self
 
     def arrays(self) -> dict[str, ArrayReference]:
         """The points, and weights where they are given."""
-        given: dict[str, np.ndarray[Any, Any] | DatasetReference | None]
-        given = {"points": self.points, "weights": self.weights}
-        return {name: array for name, array in given.items() if array is not None}
-
-    def needs_minima(self) -> bool:
-        """Weights are not negative."""
-        return self.weights is not None
+        return given_of(self, "points", "weights")
 
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """Sizes that sum to the points, and a weight for each.
@@ -134,7 +123,7 @@ class SlicedWassersteinMatrix(Spec):
     def batch_key(self, infos: Mapping[str, ArrayInfo]) -> str:
         """Kind, dtype, and whether it is small."""
         work = infos["points"].shape[0] * self.n_projections * len(self.sizes)
-        return f"{self.kind}:{self.dtype}:{'small' if work <= SMALL_PROJECTIONS else 'large'}"
+        return f"{self.kind}:{self.dtype}:{size_of(work)}"
 
     def cost(self, infos: Mapping[str, ArrayInfo]) -> Cost:
         """Every point projected and sorted once on every line, and met once for each other measure."""

@@ -18,12 +18,12 @@ from mercer.specs.base import Cost, Spec
 from mercer.specs.measures import refuse, same_dimension
 from mercer.specs.sliced import (
     BYTES_PER_PROJECTION,
-    SMALL_PROJECTIONS,
     WORKING_BYTES,
     Order,
     Projections,
     Seed,
     n_points,
+    size_of,
     slicing_flops,
 )
 
@@ -145,7 +145,7 @@ class SlicedWassersteinTest(Spec):
     def batch_key(self, infos: Mapping[str, ArrayInfo]) -> str:
         """Kind, dtype, and whether it is small."""
         work = n_points(infos) * self.n_projections * self.n_permutations
-        return f"{self.kind}:{self.dtype}:{'small' if work <= SMALL_PROJECTIONS else 'large'}"
+        return f"{self.kind}:{self.dtype}:{size_of(work)}"
 
     def cost(self, infos: Mapping[str, ArrayInfo]) -> Cost:
         """All n + m numbers for each of B permutations on each of L lines; memory for some lines at a time."""

@@ -35,8 +35,9 @@ def test_the_slices_are_those_of_the_formula(p):
     x, y = cloud(12, 4), cloud(17, 4, seed=1)
     a = weights(12)[:, None]
     ours = estimate(x, y, p=p, x_weights=a, n_projections=30, method="mc", per_slice=True)
+    given = task(x, y, p=p, x_weights=a)
     for theta, cost in zip(ours.directions, ours.costs, strict=True):
-        np.testing.assert_allclose(cost, op.reference(theta, {"x": x, "y": y, "x_weights": a}, p), rtol=1e-12)
+        np.testing.assert_allclose(cost, op.reference(given, theta), rtol=1e-12)
 
 
 @pytest.mark.parametrize("method", ["auto", "exact"])
