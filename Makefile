@@ -22,7 +22,7 @@ serve: setup    ## run the whole service on 127.0.0.1:8000 (MERCER_PORT), Ctrl-C
 
 test: setup-dev ## every check that CI runs
 	$(MAKE) --no-print-directory check
-	$(RUN) -m pytest -q -n 2 --dist loadfile
+	$(RUN) -m pytest -q -n 2 --dist loadfile --max-worker-restart 0
 
 check: setup-dev ## format, lint, types and the dependency rule
 	.venv/bin/ruff format --check .
@@ -44,7 +44,7 @@ check-deploy: setup-dev ## the files of deploy/ against the public validators
 	$(UV) pip install --quiet --python .venv --group deploy-check
 	$(RUN) -m pytest -q tests/deploy/check_deploy.py
 
-check-api: setup-dev ## requests made from openapi.yaml against a running service; three minutes
+check-api: setup-dev ## requests made from openapi.yaml against a running service; five minutes
 	$(UV) venv --quiet --allow-existing --python $(PYTHON) .tools/api
 	$(UV) pip install --quiet --python .tools/api --group api-check
 	$(RUN) -m tests.api.check_api .tools/api/bin/st

@@ -45,7 +45,8 @@ def pairs() -> dict[str, Clouds]:
     return {
         "airplane-ant": Clouds(shapes()["airplane"], shapes()["ant"]),
         "bunny-mirrored": Clouds(bunny[:BUNNY_POINTS], bunny[BUNNY_POINTS:] * [-1, 1, 1]),
-        "image 0-8": _images(0, 8),
+        "image 0-8": _images(0, 18),
+        "image 0-8, another": _images(0, 8),
         "image 0-1": _images(0, 1),
         "iris 0-1": _classes(datasets.load_iris, 0, 1),
         "iris 1-2": _classes(datasets.load_iris, 1, 2),
@@ -57,9 +58,9 @@ def pairs() -> dict[str, Clouds]:
 
 
 def _images(one: int, other: int) -> Clouds:
-    """The first image of each of two digits: pixels at their places, weighted by their brightness."""
-    images, labels = datasets.load_digits().images, datasets.load_digits().target
-    (x, a), (y, b) = (_pixels(images[labels == digit][0]) for digit in (one, other))
+    """Two images of digits by their numbers: pixels at their places, weighted by their brightness."""
+    images = datasets.load_digits().images
+    (x, a), (y, b) = _pixels(images[one]), _pixels(images[other])
     return Clouds(x, y, a, b)
 
 

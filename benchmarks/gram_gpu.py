@@ -6,12 +6,11 @@ How much of the device's measured write bandwidth a build reaches, and what a ra
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from benchmarks.on_device import device_name, device_seconds, host_seconds
 from benchmarks.report import save, table
 from gpu.cuda import gram
 from gpu.cuda.backend import CudaDevice
@@ -25,7 +24,6 @@ N_POINTS = 32_768
 DIMENSIONS = (1, 3, 8, 16)
 KERNELS = {"gaussian": k.Gaussian(lengthscale=1.3), "matern 5/2 + white": 0.7 * k.Matern(nu=2.5) + k.White(0.01)}
 N_JOBS, JOB_POINTS, JOB_DIMENSIONS = 1000, 50, 8
-N_REPEATS = 10
 
 
 def main() -> None:
@@ -33,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--save", action="store_true", help="keep the figures in benchmarks/results/")
     arguments = parser.parse_args()
-    device = _device_name()
+    device = device_name()
     bandwidth = _write_bandwidth()
     print(f"{device}: writes {bandwidth / 1e9:.0f} GB/s\n")
     builds = [
@@ -46,39 +44,13 @@ def main() -> None:
         print(save("gram_gpu", {"write_bytes_per_s": bandwidth, "builds": builds, "batch": batch}, device=device))
 
 
-def _device_name() -> str:
-    try:
-        import cupy
-    except ImportError:
-        raise SystemExit("CuPy is not installed: pip install cupy-cuda13x, on a machine with a CUDA device") from None
-    if not cupy.cuda.is_available():
-        raise SystemExit("there is no CUDA device here: nothing was measured")
-    return str(cupy.cuda.runtime.getDeviceProperties(0)["name"].decode())
-
-
-def _device_seconds(action: Callable[[], object]) -> float:
-    """The shortest of some runs on the device, after one that compiles."""
-    import cupy
-
-    action()
-    times = []
-    for _ in range(N_REPEATS):
-        begin, end = cupy.cuda.Event(), cupy.cuda.Event()
-        begin.record()
-        action()
-        end.record()
-        end.synchronize()
-        times.append(cupy.cuda.get_elapsed_time(begin, end) / 1e3)
-    return min(times)
-
-
 def _write_bandwidth() -> float:
     """Bytes a second of filling as much memory as the matrices take."""
     import cupy
 
     array = cupy.empty(N_POINTS**2, SINGLE)
-    fill = _device_seconds(lambda: array.fill(1))
-    clear = _device_seconds(lambda: array.data.memset_async(0, array.nbytes))
+    fill = device_seconds(lambda: array.fill(1))
+    clear = device_seconds(lambda: array.data.memset_async(0, array.nbytes))
     return float(array.nbytes / min(fill, clear))
 
 
@@ -94,7 +66,7 @@ def _build(name: str, d: int, symmetric: bool, bandwidth: float) -> dict[str, An
     records = pack_records([given], arrays)
     out = backend.empty(records.size, SINGLE)
     passed = (backend.put(records.buffer), backend.put(arrays.buffer), np.int64(1), out)
-    seconds = _device_seconds(
+    seconds = device_seconds(
         lambda: backend.launch(gram.FILE, kernel.expression, records.n_blocks, gram.N_THREADS, passed)
     )
     written = records.size * SINGLE.itemsize
@@ -115,8 +87,8 @@ def _batch() -> dict[str, Any]:
     points = [random.normal(size=(JOB_POINTS, JOB_DIMENSIONS)) for _ in range(N_JOBS)]
     prepared = batches([Request(KERNELS["gaussian"], x, None) for x in points], SINGLE)
     jobs = [job for batch in prepared for job in batch.programs()]
-    together = _host_seconds(lambda: gram.evaluate(jobs, SINGLE))
-    one_by_one = _host_seconds(lambda: [_alone(job) for job in jobs])
+    together = host_seconds(lambda: gram.evaluate(jobs, SINGLE))
+    one_by_one = host_seconds(lambda: [_alone(job) for job in jobs])
     return {
         "jobs": N_JOBS,
         "n": JOB_POINTS,
@@ -129,16 +101,6 @@ def _batch() -> dict[str, Any]:
 
 def _alone(job: Program) -> Floats:
     return gram.evaluate([job], SINGLE)[0]
-
-
-def _host_seconds(action: Callable[[], object]) -> float:
-    action()
-    times = []
-    for _ in range(N_REPEATS):
-        begin = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - begin)
-    return min(times)
 
 
 if __name__ == "__main__":

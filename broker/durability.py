@@ -82,8 +82,8 @@ def file_fault(info: Mapping[str, Any]) -> str | None:
     return None
 
 
-def persistence(text: bytes) -> dict[str, str]:
-    """The fields of an answer to INFO persistence."""
+def fields_of_info(text: bytes) -> dict[str, str]:
+    """What the server answers to INFO, by field."""
     return dict(line.split(":", 1) for line in text.decode().splitlines() if ":" in line)
 
 

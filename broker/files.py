@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from broker.cursors import before
 from broker.keys import scoped, tag
 from broker.limits import Limits
 from broker.pipe import Pipe
 from broker.wakes import RECHECK_S, Watch
-from mercer.errors import IdempotencyConflict, InvalidRequest
+from mercer.errors import IdempotencyConflict
 from mercer.jobs import Priority, State
 from mercer.tenants import DEFAULT_TENANT
 
@@ -23,9 +23,6 @@ OLD_FILES_LOOKED_AT = 10
 
 LOOK_S = 0.1
 """At most so often is a file looked at for one who waits: a busy one moves a hundred times a second."""
-
-GATHER_S = 0.02
-"""After a job of a file has ended: others follow, and a reader of 50,000 lines should not ask for every batch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +45,6 @@ class FileRecord:
     def left(self) -> int:
         """How many of its jobs have not ended."""
         return self.counts[State.QUEUED] + self.counts[State.RUNNING]
-
-
-_CURSOR = re.compile("(?!0+-0+$)[0-9]{1,19}-[0-9]{1,19}")
-"""Of an entry of a stream, none of which is 0-0: the server refuses to look before that."""
 
 
 class Due(NamedTuple):
@@ -227,17 +220,12 @@ class Files:
             wait_s: For how long to wait.
         """
         deadline = asyncio.get_running_loop().time() + wait_s
-        gathered = False
         with self._watching([f"file:{file.id}"] if wait_s else []) as watch:
             while True:
                 record = await self.record(file.id, file.tenant) if wait_s else None
                 found = await self._pipe.command(
                     "XRANGE", f"{self._tag}:file:{file.id}:{name}", f"({after}", "+", "COUNT", limit
                 )
-                if found and len(found) < limit and record and record.left and not gathered:
-                    gathered = True
-                    await asyncio.sleep(GATHER_S)
-                    continue
                 if found or record is None or not record.left or not await _woken(watch, deadline):
                     return [_entry(entry_id, values) for entry_id, values in found]
 
@@ -292,14 +280,3 @@ _ENDED = (State.SUCCEEDED, State.FAILED, State.CANCELLED, State.EXPIRED, State.D
 def _entry(entry_id: bytes, values: Sequence[bytes]) -> Entry:
     fields = dict(zip(values[::2], values[1::2], strict=True))
     return Entry(entry_id.decode(), fields[b"i"].decode(), fields[b"c"].decode(), State(fields[b"s"].decode()))
-
-
-def before(cursor: str | None) -> str:
-    """Where a page begins: before the last entry of the page before, or at the newest.
-
-    Raises:
-        InvalidRequest: The cursor is none that a page gave.
-    """
-    if cursor is not None and not _CURSOR.fullmatch(cursor):
-        raise InvalidRequest("the cursor must be one that an earlier page gave")
-    return cursor or "+"

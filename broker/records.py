@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
 from broker.keys import parts_of_queue
 from mercer.errors import JobExpired
-from mercer.jobs import TERMINAL, Priority, State
+from mercer.jobs import TERMINAL, Priority, State, Worker
 from mercer.tenants import DEFAULT_TENANT
 
 
@@ -208,6 +209,19 @@ def parse_record(values: Sequence[Any], queued: int, admitted: int) -> Record | 
         expires_ms=_integer(expires),
         priority=priority,
         tenant=_text(tenant) or DEFAULT_TENANT,
+    )
+
+
+def parse_worker(values: Sequence[bytes]) -> Worker:
+    """A worker, as the script `workers` answers it."""
+    name, device, started, seen, running, done = (value.decode() for value in values)
+    return Worker(
+        name=name,
+        device=device,
+        started_at=datetime.fromtimestamp(int(started) / 1000, UTC),
+        seen_at=datetime.fromtimestamp(int(seen) / 1000, UTC),
+        running=int(running),
+        jobs_done=int(done),
     )
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import re
 from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any, Literal, Self
 
-from broker.durability import file_fault, persistence
+from broker.cursors import before, parse_event_id
+from broker.durability import fields_of_info, file_fault
 from broker.faults import check_server
-from broker.files import Files, Part, before, slice_of
+from broker.files import Files, Part, slice_of
 from broker.keys import queue_name, scoped, tag
 from broker.limits import Limits
 from broker.pipe import Argument, Pipe
-from broker.records import Admitted, Depth, Record, Submission, parse_record
+from broker.records import Admitted, Depth, Record, Submission, parse_record, parse_worker
+from broker.settings import NAMESPACE, RESULT_TTL_S
 from broker.wakes import RECHECK_S, Wakes
 from broker.webhooks import Webhooks
 from mercer.errors import IdempotencyConflict
@@ -36,9 +36,6 @@ RETRIED_AT_ONCE = 100
 
 GATHER_S = 0.002
 """After the first job of a wait has ended: others of its batch follow at once."""
-
-_ENTRY_ID = re.compile("[0-9]{1,19}-[0-9]{1,19}")
-"""Of a stream: two numbers of 64 bits."""
 
 Event = tuple[str, Literal["state", "progress"], Record | float]
 
@@ -76,8 +73,8 @@ class ServiceBroker:
         cls,
         url: str,
         *,
-        namespace: str = "mercer",
-        result_ttl_s: int = 86_400,
+        namespace: str = NAMESPACE,
+        result_ttl_s: int = RESULT_TTL_S,
         idempotency_ttl_s: int = 86_400,
         max_queued: int = 100_000,
         max_tenant_queued: int | None = None,
@@ -109,7 +106,7 @@ class ServiceBroker:
         Raises:
             Unavailable: It does not answer.
         """
-        return file_fault(persistence(await self._pipe.command("INFO", "persistence")))
+        return file_fault(fields_of_info(await self._pipe.command("INFO", "persistence")))
 
     async def look_at_memory(self) -> None:
         """See how full the server's memory is: while it is nearly full, nothing is admitted.
@@ -117,7 +114,7 @@ class ServiceBroker:
         Raises:
             Unavailable: It does not answer.
         """
-        self.limits.note_memory(persistence(await self._pipe.command("INFO", "memory")))
+        self.limits.note_memory(fields_of_info(await self._pipe.command("INFO", "memory")))
 
     async def admit(self, submissions: Sequence[Submission], part: Part | None = None) -> list[Admitted]:
         """Queue all of them or none; of a part of a batch file none, too, when it was admitted already.
@@ -223,7 +220,7 @@ class ServiceBroker:
             after: The id of the last event seen, to go on from there.
             tenant: Whose it is.
         """
-        seen, reported = _parse_event_id(after)
+        seen, reported = parse_event_id(after)
         with self._wakes.watching([job_id]) as watch:
             while True:
                 record = await self.record(job_id, tenant)
@@ -263,7 +260,7 @@ class ServiceBroker:
 
     async def workers(self) -> list[Worker]:
         """The workers that are alive, by name."""
-        return sorted(map(_worker, await self._pipe.run("workers")), key=lambda worker: worker.name)
+        return sorted(map(parse_worker, await self._pipe.run("workers")), key=lambda worker: worker.name)
 
     async def _ended(self, ids: Sequence[str], tenant: str = "") -> set[str]:
         """Those that have ended or that the tenant has not; without a tenant, whoever has them."""
@@ -296,21 +293,3 @@ def _admitted(job: Submission, answer: bytes | int, now: int, places: Iterator[i
 def _records(header: Sequence[bytes | None], values: Sequence[Any]) -> list[Record | None]:
     queued, admitted = (int(number or 0) for number in header)
     return [parse_record(value, queued, admitted) for value in values]
-
-
-def _worker(values: Sequence[bytes]) -> Worker:
-    name, device, started, seen, running, done = (value.decode() for value in values)
-    return Worker(
-        name=name,
-        device=device,
-        started_at=datetime.fromtimestamp(int(started) / 1000, UTC),
-        seen_at=datetime.fromtimestamp(int(seen) / 1000, UTC),
-        running=int(running),
-        jobs_done=int(done),
-    )
-
-
-def _parse_event_id(event_id: str | None) -> tuple[str, str]:
-    """The state and the entry of the progress stream that were last seen."""
-    attempt_and_state, _, progress_id = (event_id or "").rpartition(".")
-    return (attempt_and_state, progress_id) if _ENTRY_ID.fullmatch(progress_id) else ("", "0-0")

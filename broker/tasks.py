@@ -1,4 +1,4 @@
-"""Ending a task that talks to Redis."""
+"""Ending tasks that talk to Redis."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import asyncio
 CANCEL_AGAIN_S = 0.05
 
 
-async def end(task: asyncio.Task[None]) -> None:
-    """Cancel it until it has ended: redis-py swallows a cancellation that comes while it connects or reads."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
+async def end(*tasks: asyncio.Task[None]) -> None:
+    """Cancel them until all have ended: redis-py swallows a cancellation that comes while it connects or reads."""
+    left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=CANCEL_AGAIN_S)

@@ -75,8 +75,7 @@ class Wakes:
 
     async def close(self) -> None:
         """Stop listening."""
-        for task in self._tasks:
-            await end(task)
+        await end(*self._tasks)
         await self._redis.aclose()
 
     async def _listen(self) -> None:

@@ -13,6 +13,7 @@ from broker.keys import parts_of_queue, tag
 from broker.pipe import Argument
 from broker.records import Claim, ClaimedJob, Crash, Finished, Renewal, pack_run
 from broker.scripts import load
+from broker.settings import NAMESPACE, RESULT_TTL_S
 from mercer.errors import JobDead
 
 MAX_BLOCK_S = 2.0
@@ -78,9 +79,9 @@ class WorkerBroker:
         cls,
         url: str,
         *,
-        namespace: str = "mercer",
+        namespace: str = NAMESPACE,
         lease_ms: int = 10_000,
-        result_ttl_s: int = 86_400,
+        result_ttl_s: int = RESULT_TTL_S,
         max_deliveries: int = 10,
         max_crashes: int = 3,
         linger_ms: int = 1,

@@ -14,6 +14,8 @@ import numpy as np
 from pydantic_core import to_json
 
 from gpu.device import Device
+from gpu.sliced.measures import Measure, pair
+from gpu.sliced.slices import Slices, costs
 from gpu.task import Task
 from mercer import kernels as k
 from mercer.arrays import DType
@@ -64,12 +66,27 @@ def preload(device: str) -> None:
 
 
 def load(device: Device) -> None:
-    """Compile or load everything that a job may need, by running every kind's examples; on CUDA also each family."""
+    """Compile or load everything that a job may need: every kind's examples, what they do not meet, CUDA's kernels."""
+    if device.is_cuda:
+        from gpu.cuda import sliced  # needs CuPy
+
+        sliced.load()
     for spec in _specs(device):
         _run(spec, device)
     for kind in KINDS.values():
         for example in kind.examples:
             _run(SPEC.validate_json(to_json(example)), device)
+    for dtype in DTYPES:
+        costs(list(_slices(np.dtype(dtype))), Device("cpu"))  # which computes some kinds whatever the device
+
+
+def _slices(dtype: np.dtype[Any]) -> Iterator[Slices]:
+    """Without weights, with some, and with points of so many scales that short keys do not tell them apart."""
+    even, directions = np.linspace(0.0, 1.0, 60)[:, None], np.ones((1, 1))
+    for points in (even, 1e-30**even):
+        for weights in (None, even[:, 0] / even.sum()):
+            for other in (even, even[1:]):
+                yield Slices(pair(Measure(points, weights), Measure(other), 2.0, dtype), directions)
 
 
 def _run(spec: Spec, device: Device) -> None:

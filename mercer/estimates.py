@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from mercer import plots
 
 
 @dataclass(frozen=True)
@@ -46,19 +50,43 @@ class SlicedWassersteinEstimate:
     seed: int
     directions: np.ndarray[Any, Any] | None = None
     """(L, d), with `per_slice`."""
+    slice_weights: np.ndarray[Any, Any] | None = None
+    """(L,) of sum 1: what each direction counts in a plain mean, with `per_slice`; equal but for quadrature rules."""
     costs: np.ndarray[Any, Any] | None = None
     """(L,): W_p^p of the projections on each direction, with `per_slice`."""
 
     def __str__(self) -> str:
-        error = "" if self.distance_error is None else f" +- {self.distance_error:.2g} (standard error)"
-        lines = [f"SW_{self.p:g} = {self.distance:.8g}{error}"]
-        if self.interval is not None:
-            lines.append(f"{'95 %' if self.power_error is not None else 'bounds'}  {_range(self.interval)}")
+        certain = "95 %" if self.power_error is not None else "bounds"
+        lines = head(f"SW_{self.p:g}", self.distance, self.distance_error, self.interval, within=certain)
         lines.append(f"SW_{self.p:g}^{self.p:g} = {self.power:.8g}")
         effective = "" if self.n_effective is None else f", worth {self.n_effective:.3g} independent ones"
         lines.append(f"{self.method}: {self.reason}; {self.n_projections} directions{effective}")
         return "\n".join(lines)
 
+    def plot(self, path: str | os.PathLike[str]) -> Path:
+        """Save a picture of SW_p^p with its interval against the number of directions; with `per_slice` also the way.
 
-def _range(interval: tuple[float, float]) -> str:
-    return f"[{interval[0]:.8g}, {interval[1]:.8g}]"
+        The way is the mean of the costs so far, without any control; where a method has one, the estimate is beside it.
+
+        Raises:
+            PlotsNotInstalled: matplotlib is missing.
+        """
+        final = plots.Final(self.power, self.power_interval, self.n_projections)
+        title = f"{self.method}, p = {self.p:g}, {self.n_projections} directions"
+        return plots.convergence(self._replicate_means(), path, final=final, title=title)
+
+    def _replicate_means(self) -> np.ndarray[Any, Any]:
+        """(R,) means of the costs of each replicate; none without `per_slice`."""
+        if self.costs is None or self.slice_weights is None:
+            return np.empty(0)
+        shares = self.slice_weights * self.costs * self.n_replicates
+        return shares.reshape(self.n_replicates, -1).sum(axis=1)
+
+
+def head(
+    name: str, value: float, error: float | None, interval: tuple[float, float] | None, *, within: str = "95 %"
+) -> list[str]:
+    """The first lines of an estimate in words: the number with its standard error, and what it is within."""
+    known = "" if error is None else f" +- {error:.2g} (standard error)"
+    bounds = [] if interval is None else [f"{within}  [{interval[0]:.8g}, {interval[1]:.8g}]"]
+    return [f"{name} = {value:.8g}{known}", *bounds]

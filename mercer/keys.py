@@ -44,7 +44,8 @@ class NewKey(BaseModel):
 
     name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
     """Who or what uses it; it need not be unique."""
-    scopes: Annotated[frozenset[Scope], Field(min_length=1)]
+    scopes: Annotated[frozenset[Scope], Field(min_length=1, json_schema_extra={"uniqueItems": False})]
+    """What it may do; more than once counts once."""
     tenant: Tenant | None = None
     """Whose objects it reaches; absent, those that the key reaches with which this is asked."""
     expires_at: AwareDatetime | None = None

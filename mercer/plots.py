@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -117,16 +117,23 @@ def evenly(count: int, limit: int) -> list[int]:
     return [count * place // kept - 1 for place in range(1, kept + 1)]
 
 
-def convergence(
-    values: np.ndarray[Any, Any], path: str | os.PathLike[str], *, directions: int = 1, title: str = ""
-) -> Path:
+class Final(NamedTuple):
+    """An estimate, and how sure it is."""
+
+    value: float
+    interval: tuple[float, float] | None
+    directions: int
+    """That it took."""
+
+
+def convergence(values: np.ndarray[Any, Any], path: str | os.PathLike[str], *, final: Final, title: str = "") -> Path:
     """Save a picture of an estimate and its 95 % interval against the number of directions; the suffix says the format.
 
     Args:
-        values: (R,) independent estimates, whose running mean is shown: one for each direction, or for each replicate
-            of a rule of several.
+        values: (R,) independent means, whose running mean is shown with its interval: one for each direction, or for
+            each replicate of a rule of several. Fewer than two are not shown.
         path: Of the picture.
-        directions: How many each of them took.
+        final: The estimate, shown at the end and as a line.
         title: Above the picture.
 
     Raises:
@@ -135,14 +142,20 @@ def convergence(
     require()
     from matplotlib.figure import Figure
 
-    counts, means, half_widths = running(values)
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.subplots()
-    axes.fill_between(counts * directions, means - half_widths, means + half_widths, alpha=0.3, label="95 % interval")
-    axes.plot(counts * directions, means, label="estimate")
-    if counts[-1] > 10 * counts[0]:
-        axes.set_xscale("log")
+    if len(values) > 1:
+        counts, means, half_widths = running(values)
+        directions = counts * final.directions / len(values)
+        axes.fill_between(directions, means - half_widths, means + half_widths, alpha=0.3, label="its 95 % interval")
+        axes.plot(directions, means, label="mean of the costs so far")
+        axes.set_xscale("log" if counts[-1] > 10 * counts[0] else "linear")
+    low, high = final.interval or (final.value, final.value)
+    bars = [[final.value - low], [high - final.value]]
+    axes.errorbar([final.directions], [final.value], bars, fmt="o", color="C1", capsize=4, label="estimate")
+    axes.axhline(final.value, color="C1", linewidth=0.5)
     axes.set_xlabel("directions")
+    axes.set_ylabel("$SW_p^p$")
     axes.legend()
     axes.set_title(title, fontsize=9, wrap=True)
     figure.savefig(path, dpi=150)

@@ -57,7 +57,9 @@ def _add_field(command: argparse.ArgumentParser, name: str, field: FieldInfo, *,
         command.add_argument(flag, type=_value, choices=choices, required=field.is_required(), help=about)
     else:
         read = str if _is_kernel(field) else _value
-        command.add_argument(flag, type=read, required=field.is_required(), metavar=name.upper(), help=about)
+        # Several files have their sizes themselves.
+        required = field.is_required() and name != "sizes"
+        command.add_argument(flag, type=read, required=required, metavar=name.upper(), help=about)
 
 
 def _parts(annotation: Any) -> Iterator[Any]:

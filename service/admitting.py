@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 from broker.files import Due, Part
 from broker.records import Submission
 from broker.service_broker import ServiceBroker
+from broker.tasks import end
 from mercer.errors import QueueFull, Unavailable
 from service.batch_lines import submission_of
 from store.batches import BatchFiles
@@ -63,9 +64,7 @@ class Admitter:
     async def close(self) -> None:
         """Stop between two steps or within one: the next process goes on."""
         if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            await end(self._task)
 
     async def _run(self) -> None:
         await self._patiently(self._clear())

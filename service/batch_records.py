@@ -10,7 +10,7 @@ from broker.files import Entry, FileRecord
 from broker.records import Record
 from mercer.batches import Batch, BatchStatus, Counts
 from mercer.jobs import State
-from service.records import public_result
+from service.records import with_result
 
 
 def batch_of(record: FileRecord) -> Batch:
@@ -48,11 +48,11 @@ def line_json(entry: Entry, record: Record | None) -> bytes:
         "job_id": entry.job_id,
         "kind": record.kind if record else None,
         "state": entry.state,
-        "result": public_result(record) if record else None,
         "error": pydantic_core.from_json(record.error) if record and record.error else None,
         "cursor": entry.cursor,
     }
-    return pydantic_core.to_json({name: value for name, value in line.items() if value is not None}) + b"\n"
+    document = pydantic_core.to_json({name: value for name, value in line.items() if value is not None})
+    return with_result(document, record) + b"\n"
 
 
 def _time(ms: int | None) -> datetime | None:

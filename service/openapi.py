@@ -46,6 +46,15 @@ SCHEME = {
     "description": "An API key; needed where the service has a root key. The scopes are those that the key must have.",
 }
 
+MADE = {
+    "POST /v1/jobs": ("job_id", "id"),
+    "POST /v1/batches": ("batch_id", "id"),
+    "POST /v1/keys": ("key_id", "id"),
+    "POST /v1/webhooks": ("webhook_id", "id"),
+    "PUT /v1/datasets/{digest}": ("digest", "digest"),
+}
+"""What makes a thing: the parameter by which all other operations take it, and the field of the answer that has it."""
+
 
 def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document of an app."""
@@ -56,6 +65,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     schemas |= _schemas()
     _drop_fastapi_errors(document)
     _add_security(document)
+    _add_links(document)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
     return document
 
@@ -101,6 +111,27 @@ def _add_security(document: dict[str, Any]) -> None:
             operation["security"] = [{"key": [need.value] if isinstance(need, Scope) else []}]
             refusals = problems(401, 403, 429) if isinstance(need, Scope) else problems(401, 429)
             operation["responses"] |= {str(status): refusal for status, refusal in refusals.items()}
+
+
+def _add_links(document: dict[str, Any]) -> None:
+    """From what makes a thing to all that can be done with it."""
+    operations = {
+        f"{method.upper()} {path}": operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+    for maker, (parameter, field) in MADE.items():
+        links = {
+            operation["operationId"]: {
+                "operationId": operation["operationId"],
+                "parameters": {parameter: f"$response.body#/{field}"},
+            }
+            for name, operation in operations.items()
+            if f"{{{parameter}}}" in name and name != maker
+        }
+        for status, answer in operations[maker]["responses"].items():
+            if status.startswith("2"):
+                answer["links"] = links
 
 
 def _drop_fastapi_errors(document: dict[str, Any]) -> None:

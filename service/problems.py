@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from mercer.errors import MEDIA_TYPE, InvalidRequest, MercerError, NotFound
 
@@ -82,11 +83,22 @@ def _http_exception(request: Request, error: HTTPException) -> Response:
         return response(NotFound(f"expected an address of GET /openapi.json, got {request.url.path[:80]}"))
     headers = dict(error.headers or {})
     detail = error.detail
-    if allowed := headers.get("Allow"):
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = allowed = _methods_at(request)
         detail = f"expected {allowed} at this address, got {request.method}"
     # about:blank is RFC 9457's type for a problem that its HTTP status already says.
     title = HTTPStatus(error.status_code).phrase
     return _document({"type": "about:blank", "title": title, "status": error.status_code, "detail": detail}, headers)
+
+
+def _methods_at(request: Request) -> str:
+    """Of all routes there; a path of its own comes before one with parameters. Starlette knows those of one route."""
+    path = request.scope["path"]
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    there = [route for route in routes if route.path == path] or [
+        route for route in routes if route.path_regex.match(path)
+    ]
+    return ", ".join(sorted({method for route in there for method in route.methods or ()}))
 
 
 def _bad_parameter(error: RequestValidationError) -> Response:

@@ -34,7 +34,7 @@ def stored_of(record: Record) -> StoredResult:
 
 
 def job_document(record: Record) -> dict[str, Any]:
-    """A mercer.jobs.Job without the fields that are None; made a thousand at a time, hence without the model."""
+    """A mercer.jobs.Job without its result and the fields that are None; made often, hence without the model."""
     document = {
         "id": record.id,
         "kind": record.kind,
@@ -52,29 +52,34 @@ def job_document(record: Record) -> dict[str, Any]:
         "finished_at": _time(record.finished_ms),
         "expires_at": _time(record.expires_ms),
         "timings": record.timings,
-        "result": public_result(record),
         "error": None if record.error is None else pydantic_core.from_json(record.error),
     }
     return {name: value for name, value in document.items() if value is not None}
 
 
-def public_result(record: Record) -> dict[str, Any] | None:
-    """The result as clients see it: the place in the store is no business of theirs."""
-    if record.result is None:
-        return None
-    result: dict[str, Any] = pydantic_core.from_json(record.result)
-    if "object" in result:
-        stored = ("object", "offset", "length")
-        result = {name: value for name, value in result.items() if name not in stored}
-        result["location"] = f"/v1/jobs/{record.id}/result"
-    return result
+def with_result(document: bytes, record: Record | None) -> bytes:
+    """A JSON object, and the result of a job in it, as clients see it."""
+    if record is None or record.result is None:
+        return document
+    return document[:-1] + b',"result":' + _public(record.id, record.result) + b"}"
+
+
+def _public(job_id: str, result: bytes) -> bytes:
+    """The place in the store is no business of theirs; numbers that are in the record are copied as they are."""
+    if b'"object":' not in result:
+        return result
+    shown: dict[str, Any] = pydantic_core.from_json(result)
+    if "object" in shown:
+        shown = {name: value for name, value in shown.items() if name not in {"object", "offset", "length"}}
+        shown["location"] = f"/v1/jobs/{job_id}/result"
+    return pydantic_core.to_json(shown)
 
 
 def job_json(record: Record) -> bytes:
     """The document of one job."""
     if record.state is State.QUEUED and not record.attempt:
         return _waiting_json(record)
-    return pydantic_core.to_json(job_document(record))
+    return with_result(pydantic_core.to_json(job_document(record)), record)
 
 
 def _waiting_json(record: Record) -> bytes:

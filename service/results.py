@@ -128,11 +128,11 @@ def _opened_all(results: Results, several: list[StoredResult]) -> Iterator[bytes
 
 def _each(results: Results, several: Iterable[StoredResult]) -> Iterator[bytes]:
     for run in _runs(several):
-        if len(run) == 1 or run[0].object is None:
-            for stored in run:
-                yield from opened(results, stored, 0, stored.size_bytes)
+        first = run[0]
+        if len(run) == 1 or first.object is None:  # numbers in records are no runs
+            yield from opened(results, first, 0, first.size_bytes)
         else:
-            yield results.read_together(run[0].object, [(stored.offset, stored.size_bytes) for stored in run])
+            yield results.read_together(first.object, [(stored.offset, stored.size_bytes) for stored in run])
 
 
 def _runs(several: Iterable[StoredResult]) -> Iterator[list[StoredResult]]:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from starlette.concurrency import run_in_threadpool
 
 from broker import webhooks
+from broker.tasks import end
 from broker.webhooks import Message, Outcome, Taken
 from mercer.errors import Unavailable
 from service.egress import TIMEOUT_S, Egress, Refused, Unreachable
@@ -75,10 +76,7 @@ class Sender:
 
     async def close(self) -> None:
         """Stop at once: what is under way is delivered again by the next process."""
-        tasks = [*self._tasks, *self._serving]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(*self._tasks, *self._serving)
         await self.egress.close()
 
     async def _run(self) -> None:

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from store.opening import STORE_URL
+from broker.settings import NAMESPACE, REDIS_URL, RESULT_TTL_S, Namespace, RedisUrl, ResultTtlS
+from store.opening import StoreUrl
 
 MIN_ROOT_KEY = 32
 """Characters: 128 bits where they are hexadecimal digits."""
@@ -23,22 +24,13 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MERCER_", frozen=True, extra="ignore")
 
-    redis_url: str = Field(
-        "redis://127.0.0.1:6379/0",
-        description="Where the queue is: redis://host:port/db, rediss://... or unix:///path/to/socket.",
-    )
-    namespace: str = Field(
-        "mercer", min_length=1, pattern=r"^[\w.-]+$", description="Prefix of every key; one for each installation."
-    )
+    redis_url: RedisUrl = REDIS_URL
+    namespace: Namespace = NAMESPACE
     data_dir: Path = Field(
         Path("data"),
         description="Folder of the data sets and results, on one file system; with a store_url, of work in progress.",
     )
-    store_url: str | None = Field(
-        None,
-        pattern=STORE_URL,
-        description="s3://bucket/prefix: where data sets and results are instead; AWS_* say how to reach it.",
-    )
+    store_url: StoreUrl = None
     ledger_url: str | None = Field(
         None,
         description="Where privacy budgets are kept: sqlite:////path/ledger.db or postgresql+psycopg://user@host/database."
@@ -59,9 +51,7 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address to listen on; other than loopback only with a root key.")
     port: Annotated[int, Field(ge=0, le=65_535)] = Field(8000, description="TCP port to listen on; 0 takes a free one.")
-    result_ttl_s: int = Field(
-        86_400, ge=1, description="How long a finished job's record and result are kept, in seconds."
-    )
+    result_ttl_s: ResultTtlS = RESULT_TTL_S
     idempotency_ttl_s: int = Field(
         86_400, ge=1, description="How long an Idempotency-Key stands for its job, in seconds."
     )

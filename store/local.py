@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from uuid import uuid4
@@ -84,10 +84,8 @@ class LocalObjects:
             if expected_bytes > free:
                 raise Unavailable(f"The store is full: expected room for {expected_bytes:,} bytes, got {free:,}.")
             writer = LocalWriter(self._partial / uuid4().hex, target)
-        try:
+        with closing(writer):
             yield writer
-        finally:
-            writer.close()
 
     def read(self, key: str, start: int = 0, stop: int | None = None, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
         """Bytes start to stop, in chunks; the object is opened before the first chunk is asked for.

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from store.local import LocalObjects
 from store.objects import Objects, UnsuitableStore
 
-STORE_URL = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?$"
-"""s3://bucket or s3://bucket/prefix."""
+StoreUrl = Annotated[
+    str | None,
+    Field(
+        pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?$",
+        description="s3://bucket/prefix: where data sets and results are instead; AWS_* say how to reach it.",
+    ),
+]
+"""The setting of it; None is the local folder."""
 
 CACHE = "cache"
 """The folder of the local copies."""

@@ -51,11 +51,8 @@ class S3Objects:
         Raises:
             Unavailable: it cannot be stored.
         """
-        writer = S3Writer(self._bucket, check_key(key), expected_bytes)
-        try:
+        with closing(S3Writer(self._bucket, check_key(key), expected_bytes)) as writer:
             yield writer
-        finally:
-            writer.close()
 
     def read(self, key: str, start: int = 0, stop: int | None = None, chunk_bytes: int = 1 << 20) -> Iterator[bytes]:
         """Bytes start to stop, in chunks; the object is opened before the first chunk is asked for.

@@ -11,7 +11,8 @@ from typing import Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from store.opening import STORE_URL
+from broker.settings import NAMESPACE, REDIS_URL, RESULT_TTL_S, Namespace, RedisUrl, ResultTtlS
+from store.opening import StoreUrl
 
 
 def _host_and_pid() -> str:
@@ -23,30 +24,19 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MERCER_", frozen=True, extra="ignore")
 
-    redis_url: str = Field(
-        "redis://127.0.0.1:6379/0",
-        description="Where the queue is: redis://host:port/db, rediss://... or unix:///path/to/socket.",
-    )
-    namespace: str = Field(
-        "mercer", min_length=1, pattern=r"^[\w.-]+$", description="Prefix of every key; one for each installation."
-    )
+    redis_url: RedisUrl = REDIS_URL
+    namespace: Namespace = NAMESPACE
     data_dir: Path = Field(
         Path("data"),
         description="Folder of the data sets and results, shared with the service; with a store_url, of the cache.",
     )
-    store_url: str | None = Field(
-        None,
-        pattern=STORE_URL,
-        description="s3://bucket/prefix: where data sets and results are instead; AWS_* say how to reach it.",
-    )
+    store_url: StoreUrl = None
     cache_bytes: int = Field(
         16 * 2**30,
         ge=0,
         description="Most bytes of data sets that are copied from the store_url into data_dir, by all workers on it.",
     )
-    result_ttl_s: int = Field(
-        86_400, ge=1, description="How long a finished job's record and result are kept, in seconds."
-    )
+    result_ttl_s: ResultTtlS = RESULT_TTL_S
     lease_s: float = Field(
         10.0, gt=0, description="After how long without a heartbeat another worker may take the jobs, in seconds."
     )

@@ -10,7 +10,7 @@ from mercer.specs.gram import WHOLE_BYTES
 
 PRODUCT_DIMENSIONS = 192
 """From so many dimensions on u . v comes from BLAS; below, direct sums are as fast and lose no digits."""
-MIRROR_WORK = 96
+MIRROR_WORK = 80
 """Dimensions, over all leaves: from there on computing an entry costs more than copying it to its mirror image."""
 EDGE = 512
 """Rows and columns of a tile: three of them in float64 fill a core's share of the L3 cache, not more."""

@@ -63,7 +63,7 @@ def _computed(problems: Iterable[Problem], device: Device) -> Iterator[int]:
     workspaces = Workspaces(device, WORKSPACE_BYTES)
     small = [chunk for problem in problems if problem.is_small for chunk in _chunks(problem)]
     groups = list(_groups(small, device.n_threads))
-    yield from _each(lambda group: _together(group, workspaces), groups, device)
+    yield from each(lambda group: _together(group, workspaces), groups, device)
     for problem in problems:
         if not problem.is_small:
             for chunk in _chunks(problem):
@@ -121,13 +121,13 @@ def _shared(chunk: Chunk, workspaces: Workspaces, device: Device) -> None:
             problem.compare(start + rows.start, u[rows], v[rows], workspace)
 
     height = -(-GROUP_WORK // problem.atoms)
-    for _ in _each(project, list(problem.blocks()), device):
+    for _ in each(project, list(problem.blocks()), device):
         pass
-    for _ in _each(compare, [slice(row, row + height) for row in range(0, stop - start, height)], device):
+    for _ in each(compare, [slice(row, row + height) for row in range(0, stop - start, height)], device):
         pass
 
 
-def _each(function: Callable[[Item], Result], items: Sequence[Item], device: Device) -> Iterator[Result]:
-    """The results in order, by the device's threads where there is more than one."""
+def each(function: Callable[[Item], Result], items: Sequence[Item], device: Device) -> Iterator[Result]:
+    """Results in order, by the device's threads where there is more than one."""
     alone = len(items) == 1 or device.n_threads == 1
     return map(function, items) if alone else device.threads.map(function, items)

@@ -42,26 +42,73 @@ def power(difference: float, p: float) -> float:
 
 
 @summing
-def equal(u: Floats, v: Floats, p: float, out: Floats) -> None:
-    """Both measures have n atoms of weight 1 / n."""
-    n = u.shape[1]
-    for row in range(len(out)):
-        total = 0.0
-        if p == 2:
-            for i in range(n):
-                total += power(np.float64(u[row, i]) - np.float64(v[row, i]), 2.0)
-        elif p == 1:
-            for i in range(n):
-                total += power(np.float64(u[row, i]) - np.float64(v[row, i]), 1.0)
-        else:
-            for i in range(n):
-                total += power(np.float64(u[row, i]) - np.float64(v[row, i]), p)
-        out[row] = total / n
+def equal_row(u: Floats, v: Floats, p: float) -> float:
+    """One slice of measures with as many atoms, of weight 1 / n each."""
+    n, total = len(u), 0.0
+    if p == 2:
+        for i in range(n):
+            total += power(np.float64(u[i]) - np.float64(v[i]), 2.0)
+    elif p == 1:
+        for i in range(n):
+            total += power(np.float64(u[i]) - np.float64(v[i]), 1.0)
+    else:
+        for i in range(n):
+            total += power(np.float64(u[i]) - np.float64(v[i]), p)
+    return total / n
 
 
 @outer
-def merged(u: Floats, a: Floats, v: Floats, b: Floats, p: float, whole: float, out: Floats) -> None:
-    """Atoms of masses a and b with the sum `whole`, in the order of u and v.
+def equal(u: Floats, v: Floats, p: float, out: Floats) -> None:
+    """Both measures have n atoms of weight 1 / n."""
+    for row in range(len(out)):
+        out[row] = equal_row(u[row], v[row], p)
+
+
+@inner
+def partners(n: int, m: int) -> tuple[Floats, Floats]:
+    """Of n >= m equal atoms: which of the m each meets first, (n,) uint32, and with how much of its mass m, (n,).
+
+    Atom i covers the levels from i m to (i + 1) m of n m, where the others change at multiples of n: it meets one of
+    them, or one and the next.
+    """
+    near, share = np.empty(n, np.uint32), np.empty(n)
+    j, beyond = 0, 0  # i m = j n + beyond
+    for i in range(n):
+        near[i], share[i] = j, min(m, n - beyond)
+        beyond += m
+        if beyond >= n:
+            beyond -= n
+            j += 1
+    return near, share
+
+
+@summing
+def unequal_row(u: Floats, v: Floats, near: Floats, share: Floats, p: float) -> float:
+    """One slice of n > m equal atoms."""
+    n, m = len(u), len(v)
+    total, last = 0.0, np.uint32(m - 1)
+    if p == 2:
+        for i in range(n):
+            total += share[i] * power(np.float64(u[i]) - np.float64(v[near[i]]), 2.0)
+            total += (m - share[i]) * power(np.float64(u[i]) - np.float64(v[min(near[i] + np.uint32(1), last)]), 2.0)
+    else:
+        for i in range(n):
+            total += share[i] * power(np.float64(u[i]) - np.float64(v[near[i]]), p)
+            total += (m - share[i]) * power(np.float64(u[i]) - np.float64(v[min(near[i] + np.uint32(1), last)]), p)
+    return total / n / m
+
+
+@outer
+def unequal(u: Floats, v: Floats, p: float, out: Floats) -> None:
+    """The measures have n > m atoms, each of weight 1 / n and 1 / m."""
+    near, share = partners(u.shape[1], v.shape[1])
+    for row in range(len(out)):
+        out[row] = unequal_row(u[row], v[row], near, share, p)
+
+
+@outer
+def merged(u: Floats, a: Floats, v: Floats, b: Floats, p: float, out: Floats) -> None:
+    """Atoms of masses a and b with the sum WHOLE, in the order of u and v.
 
     Args:
         u: (rows, n) sorted positions.
@@ -69,22 +116,26 @@ def merged(u: Floats, a: Floats, v: Floats, b: Floats, p: float, whole: float, o
         v: (rows, m).
         b: (rows or 1, m + 1).
         p: The power.
-        whole: The sum of a and of b.
         out: (rows,).
     """
     for row in range(len(out)):
         line_a, line_b = a[min(row, len(a) - 1)], b[min(row, len(b) - 1)]
-        if p == 2:
-            out[row] = _merge(u[row], line_a, v[row], line_b, 2.0) / whole
-        elif p == 1:
-            out[row] = _merge(u[row], line_a, v[row], line_b, 1.0) / whole
-        else:
-            out[row] = _merge(u[row], line_a, v[row], line_b, p) / whole
+        out[row] = merged_row(u[row], line_a, v[row], line_b, p)
+
+
+@inner
+def merged_row(u: Floats, a: Floats, v: Floats, b: Floats, p: float) -> float:
+    """One slice."""
+    if p == 2:
+        return _merge(u, a, v, b, 2.0) / WHOLE
+    if p == 1:
+        return _merge(u, a, v, b, 1.0) / WHOLE
+    return _merge(u, a, v, b, p) / WHOLE
 
 
 @inner
 def _merge(u: Floats, a: Floats, v: Floats, b: Floats, p: float) -> float:
-    """One slice: of the two current atoms the one with less left is used up, and the next of its measure follows."""
+    """Of the two current atoms the one with less left is used up, and the next of its measure follows."""
     one, i, j = np.uint64(1), np.uint64(0), np.uint64(0)
     left_a, left_b, total = a[0], b[0], 0.0
     for _ in range(len(u) + len(v) - 2):

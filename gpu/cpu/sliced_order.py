@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from gpu.cpu.jit import inner, outer
+from gpu.cpu.sliced_costs import equal_masses
+from gpu.cpu.workspace import Workspace
 from gpu.leaves import Floats
 
 MAX_MOVES = 8
@@ -16,6 +18,27 @@ MAX_MOVES = 8
 
 MAX_SINGLE = 2**18
 """Atoms beyond which 32 bits leave too few intervals."""
+
+
+MASS, KEY = np.dtype(np.int64), np.dtype(np.uint64)
+
+
+def in_order(positions: Floats, masses: Floats | None, workspace: Workspace) -> tuple[Floats, Floats]:
+    """The positions of each row sorted, and their masses with a column beyond: a row for each, or one for all.
+
+    Args:
+        positions: (rows, n), each row contiguous; they may be sorted where they lie.
+        masses: (n,) int64; None where all are equal.
+        workspace: What is returned may lie in it.
+    """
+    rows, n = positions.shape
+    if masses is None:
+        positions.sort(axis=1)
+        return positions, np.append(equal_masses(n), 0)[None]
+    keys, carried = workspace.take((rows, n), KEY), workspace.take((rows, n + 1), MASS)
+    ordered = workspace.take((rows, n), positions.dtype)
+    by_position(positions, masses, keys, ordered, carried)
+    return ordered, carried
 
 
 def by_position(positions: Floats, masses: Floats, keys: Floats, ordered: Floats, carried: Floats) -> None:

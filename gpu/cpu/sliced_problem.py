@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpu.cpu import sliced_costs
-from gpu.cpu.sliced_order import by_position
+from gpu.cpu.sliced_order import KEY, in_order
+from gpu.cpu.sliced_projection import point_blocks, project
 from gpu.cpu.workspace import Workspace
 from gpu.leaves import Floats
-from gpu.sliced.measures import Measure, Pair, prepared
+from gpu.sliced.measures import Measure, Pair
 
 CHUNK_BYTES = 2 * 2**20
 """Projections of a small request that one thread makes and sorts before the next: they stay in its L2 cache."""
@@ -26,10 +27,8 @@ SMALL_BYTES = 4 * 2**20
 MIN_ROWS = 12
 """Directions in a chunk, below which a matrix product waits for the points."""
 
-BLOCK_BYTES = 2**20
-"""Points of a large request that a thread prepares and projects at a time, or keys that it sorts."""
-
-MASS, KEY = np.dtype(np.int64), np.dtype(np.uint64)
+KEYS_BYTES = 2**20
+"""Keys that a thread sorts at a time."""
 
 
 class Block(NamedTuple):
@@ -73,18 +72,16 @@ class Problem:
 
     def blocks(self) -> Iterator[Block]:
         """All points, for `project_block`."""
-        height = max(64, BLOCK_BYTES // (self._pair.x.d * self.dtype.itemsize))
         for side, n in enumerate(self.sizes):
-            for first in range(0, n, height):
-                yield Block(side, first, min(first + height, n))
+            for first, last in point_blocks(n, self._pair.x.d, self.dtype):
+                yield Block(side, first, last)
 
     def project_block(self, thetas: Floats, block: Block, out: Floats, workspace: Workspace) -> None:
         """A block's points into its columns of `out`."""
         side, first, last = block
         measure, centre = self._sides[side]
-        points = workspace.take((last - first, measure.d), self.dtype)
-        prepared(measure.points[first:last], centre, self._pair.scale, points)
-        np.matmul(thetas, points.T, out=out[:, first:last])
+        with workspace.piece():
+            project(measure.points[first:last], centre, self._pair.scale, thetas, out[:, first:last], workspace)
 
     def compare(self, start: int, u: Floats, v: Floats, workspace: Workspace) -> None:
         """The costs of projections on the directions from `start` on; u and v are sorted where they lie."""
@@ -94,22 +91,20 @@ class Problem:
             v.sort(axis=1)
             self._compare_equal_atoms(u, v, out)
             return
-        height = max(1, BLOCK_BYTES // (self.atoms * KEY.itemsize))
+        height = max(1, KEYS_BYTES // (self.atoms * KEY.itemsize))
         for first in range(0, len(u), height):
             rows = slice(first, first + height)
             with workspace.piece():
-                u_sorted, a = _sorted(u[rows], self._masses[0], workspace)
-                v_sorted, b = _sorted(v[rows], self._masses[1], workspace)
-                sliced_costs.merged(u_sorted, a, v_sorted, b, self._pair.p, sliced_costs.WHOLE, out[rows])
+                u_sorted, a = in_order(u[rows], self._masses[0], workspace)
+                v_sorted, b = in_order(v[rows], self._masses[1], workspace)
+                sliced_costs.merged(u_sorted, a, v_sorted, b, self._pair.p, out[rows])
 
     def _compare_equal_atoms(self, u: Floats, v: Floats, out: Floats) -> None:
         n, m = self.sizes
         if n == m:
             sliced_costs.equal(u, v, self._pair.p, out)
         else:
-            # Masses m and n have the same sum n m, without rounding.
-            a, b = np.full((1, n + 1), m), np.full((1, m + 1), n)
-            sliced_costs.merged(u, a, v, b, self._pair.p, n * m, out)
+            sliced_costs.unequal(*((u, v) if n > m else (v, u)), self._pair.p, out)
 
     @property
     def _sides(self) -> tuple[tuple[Measure, Floats], tuple[Measure, Floats]]:
@@ -123,15 +118,3 @@ class Problem:
     def _masses(self) -> tuple[Floats | None, Floats | None]:
         x, y = (None if measure.weights is None else sliced_costs.masses(measure.weights) for measure, _ in self._sides)
         return x, y
-
-
-def _sorted(positions: Floats, masses: Floats | None, workspace: Workspace) -> tuple[Floats, Floats]:
-    """The positions of each row in order, and their masses with a column beyond: a row for each, or one for all."""
-    rows, n = positions.shape
-    if masses is None:
-        positions.sort(axis=1)
-        return positions, np.append(sliced_costs.equal_masses(n), 0)[None]
-    keys, carried = workspace.take((rows, n), KEY), workspace.take((rows, n + 1), MASS)
-    ordered = workspace.take((rows, n), positions.dtype)
-    by_position(positions, masses, keys, ordered, carried)
-    return ordered, carried

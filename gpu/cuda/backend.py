@@ -25,6 +25,15 @@ class Backend(Protocol):
     def get(self, array: DeviceArray) -> np.ndarray[Any, Any]:
         """Copies a device array to the host."""
 
+    def free(self) -> int:
+        """Bytes of memory that nobody holds."""
+
+    def sort(self, keys: DeviceArray) -> None:
+        """Sorts uint64 keys in place; the array has one dimension."""
+
+    def argsort(self, keys: DeviceArray) -> DeviceArray:
+        """The order of uint64 keys, as int64; equal ones stay in theirs."""
+
     def launch(self, file: str, expression: str, n_blocks: int, n_threads: int, arguments: Sequence[Any]) -> None:
         """Runs a kernel instance of a .cu file."""
 
@@ -52,6 +61,20 @@ class CudaDevice:
         out = np.frombuffer(memory, array.dtype, array.size)
         array.get(out=out)
         return out
+
+    def free(self) -> int:
+        """Bytes of memory that nobody holds, in the pool or outside of it."""
+        import cupy
+
+        return int(cupy.cuda.runtime.memGetInfo()[0] + cupy.get_default_memory_pool().free_bytes())
+
+    def sort(self, keys: DeviceArray) -> None:
+        """Sorts uint64 keys in place, by radix sort: CuPy takes a slower one for arrays of more dimensions."""
+        keys.sort()
+
+    def argsort(self, keys: DeviceArray) -> DeviceArray:
+        """The order of uint64 keys, as int64, by radix sort; equal ones stay in theirs."""
+        return keys.argsort()
 
     def launch(self, file: str, expression: str, n_blocks: int, n_threads: int, arguments: Sequence[Any]) -> None:
         """Runs a kernel instance of a .cu file, after checking the arguments, which CuPy does not."""

@@ -20,7 +20,14 @@ FOLDER = Path(__file__).parent
 OPTIONS = ("--std=c++17",)
 """No fast mathematics: it would be global. CuPy adds -ftz=true by itself."""
 
-C_TYPES = {"float32": "float", "float64": "double", "int64": "long long", "int32": "int", "uint8": "unsigned char"}
+C_TYPES = {
+    "float32": "float",
+    "float64": "double",
+    "int64": "long long",
+    "uint64": "unsigned long long",
+    "int32": "int",
+    "uint8": "unsigned char",
+}
 
 _INCLUDE = re.compile(r'^#include "([\w.]+)"$')
 _KERNEL = re.compile(

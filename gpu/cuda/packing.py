@@ -71,7 +71,7 @@ def precision(program: Program, dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def pack_arrays(programs: Sequence[Program], precision: np.dtype[Any]) -> Arrays:
     """Each array once, however many leaves share it."""
-    pool = _Pool(precision)
+    pool = Pool(precision)
     leaves = [leaf for program in programs for leaf in program.leaves]
     vectors = [(pool.add(leaf.p), pool.add(leaf.q), pool.add(leaf.weights), pool.add(leaf.table)) for leaf in leaves]
     # Points last: reading beyond the end of them, the likeliest mistake in a kernel, leaves the buffer.
@@ -97,8 +97,8 @@ def pack_records(programs: Sequence[Program], arrays: Arrays, panel: tuple[int, 
     n_leaves = np.array([len(program.leaves) for program in programs])
     prefix = np.concatenate([[0], np.cumsum(tiles)])
     end = prefix.nbytes + jobs.nbytes
-    jobs["leaves"] = end + _starts(n_leaves) * LEAF.itemsize
-    jobs["code"] = end + arrays.leaves.nbytes + _starts(jobs["code_length"]) * INSTRUCTION.itemsize
+    jobs["leaves"] = end + starts(n_leaves) * LEAF.itemsize
+    jobs["code"] = end + arrays.leaves.nbytes + starts(jobs["code_length"]) * INSTRUCTION.itemsize
     buffer = np.concatenate([part.view(np.uint8) for part in (prefix, jobs, arrays.leaves, steps)])
     last = jobs[-1]
     return Records(buffer, int(prefix[-1]), int(last["out"] + last["rows"] * last["columns"]), jobs)
@@ -114,7 +114,7 @@ def _place(jobs: np.ndarray[Any, Any], programs: Sequence[Program], panel: tuple
     mirror = same & (rows == n_rows)
     jobs["rows"], jobs["first_row"], jobs["columns"] = rows, start, columns
     jobs["same"], jobs["mirror"] = same, mirror
-    jobs["out"] = _starts(ceil_div(rows * columns, LINE) * LINE)
+    jobs["out"] = starts(ceil_div(rows * columns, LINE) * LINE)
     down, across = ceil_div(rows, TILE), ceil_div(columns, TILE)
     return np.where(mirror, across * (across + 1) // 2, down * across)
 
@@ -149,12 +149,12 @@ def ceil_div(size: Any, part: int) -> Any:
     return -(-size // part)
 
 
-def _starts(sizes: Integers) -> Integers:
+def starts(sizes: Integers) -> Integers:
     """Where each part begins when they lie one after another."""
     return np.cumsum(sizes) - sizes
 
 
-class _Pool:
+class Pool:
     """Arrays on their way into one buffer."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:

@@ -8,7 +8,7 @@
 #pragma once
 #include "common.cuh"
 
-constexpr int TILE = 64, DEPTH = 16, THREADS = 256, LANES = 32;
+constexpr int TILE = 64, DEPTH = 16, THREADS = 256;
 constexpr int ROWS = TILE / (THREADS / LANES), COLUMNS = TILE / LANES;  // of one thread
 constexpr int STRIDE = TILE + 4;  // keeps a dimension's points 16-byte aligned and spreads them over the banks
 
@@ -55,21 +55,6 @@ union Shared {
     Stage<P> stage;
     T turned[TILE][TILE + 1];
 };
-
-/* The last job whose first tile is not after this one. */
-__device__ __forceinline__ long long job_of(const long long* __restrict__ tile_prefix, const long long n_jobs,
-                                            const long long tile) {
-    long long low = 0, high = n_jobs;
-    while (high - low > 1) {
-        const long long middle = low + (high - low) / 2;
-        if (tile_prefix[middle] <= tile) {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
 
 /* The block's tile. The upper triangle of s tiles a side is numbered as a rectangle s | 1 wide, whose row r holds row
    r of the triangle behind what is left of it: row s - 1 - r (s even) or s - r (s odd). */

@@ -7,26 +7,21 @@ from collections.abc import Iterable
 import numpy as np
 
 from gpu.leaves import Floats
+from gpu.sliced.descent import Estimator
 from gpu.sliced.directions import Directions
 from gpu.sliced.measures import Measure
 
 
-def masses(measure: Measure) -> Floats:
-    """(n,) of sum 1."""
-    return np.full(measure.n, 1 / measure.n) if measure.weights is None else measure.weights
-
-
-def estimate(method: str, x: Measure, y: Measure, drawn: Directions) -> tuple[float, Floats]:
+def estimate(estimator: Estimator, x: Measure, y: Measure, drawn: Directions) -> tuple[float, Floats]:
     """S and its gradient by x, (n, d), by the rules of sums, products and quotients."""
     shares = drawn.weights
     w, dw = _all(_slice(x, y, theta) for theta in drawn.rows)
-    control, _, coefficient = method.partition("_")
-    if control not in ("lcv", "ucv", "centred"):
+    if estimator.control == "none":
         return float(shares @ w), np.tensordot(shares, dw, 1)
-    c, dc = _all(_control(control == "ucv", x, y, theta) for theta in drawn.rows)
-    if control == "centred":
+    c, dc = _all(_control(estimator.control == "upper", x, y, theta) for theta in drawn.rows)
+    if estimator.coefficient == "one":
         return float((w - c).mean()), (dw - dc).mean(axis=0)
-    g, dg = _slope(w, dw, c, dc, centred=coefficient == "intercept")
+    g, dg = _slope(w, dw, c, dc, centred=estimator.coefficient == "intercept")
     return float(w.mean() - g * c.mean()), dw.mean(axis=0) - dg * c.mean() - g * dc.mean(axis=0)
 
 
@@ -46,7 +41,7 @@ def _slope(w: Floats, dw: Floats, c: Floats, dc: Floats, *, centred: bool) -> tu
 
 def _slice(x: Measure, y: Measure, theta: Floats) -> tuple[float, Floats]:
     """W_2^2 on a line, from the quantile functions, and its gradient by x."""
-    (u, a), (v, b) = (x.points @ theta, masses(x)), (y.points @ theta, masses(y))
+    (u, a), (v, b) = (x.points @ theta, x.masses()), (y.points @ theta, y.masses())
     rows, columns = np.argsort(u, kind="stable"), np.argsort(v, kind="stable")
     starts, others = (np.concatenate([[0.0], np.cumsum(sorted_masses)[:-1]]) for sorted_masses in (a[rows], b[columns]))
     levels = np.append(np.unique(np.concatenate([starts, others])), 1.0)
@@ -65,4 +60,4 @@ def _control(upper: bool, x: Measure, y: Measure, theta: Floats) -> tuple[float,
         form = form + x.covariance() + y.covariance()
         moved = moved + x.points - x.mean()
     own = np.outer(theta, theta) - np.eye(x.d) / x.d
-    return float((own * form).sum()), 2 * masses(x)[:, None] * moved @ own
+    return float((own * form).sum()), 2 * x.masses()[:, None] * moved @ own

@@ -22,7 +22,7 @@ from gpu.sliced.roots import length, rooted
 from gpu.sliced.slices import Slices, costs
 from gpu.task import Answer, Task
 from mercer.errors import InvalidSpec
-from mercer.specs.generalised_sliced_wasserstein import GeneralisedSlicedWasserstein
+from mercer.specs.generalised_sliced_wasserstein import LINES, GeneralisedSlicedWasserstein
 from mercer.specs.sliced import WORKING_BYTES
 
 LINE = np.ones((1, 1))
@@ -105,7 +105,7 @@ def _circular(task: Task, device: Device) -> Floats:
     directions, radius = thetas(spec, x.d), spec.radius or 0.0
     scale = unit_of(x.points, y.points, np.array(radius))
     x, y = Measure(x.points / scale, x.weights), Measure(y.points / scale, y.weights)
-    found, step = np.empty(len(directions)), max(1, WORKING_BYTES // (BYTES_PER_VALUE * (x.n + y.n)))
+    found, step = np.empty(len(directions)), max(1, min(LINES, WORKING_BYTES // (BYTES_PER_VALUE * (x.n + y.n))))
     for start in range(0, len(found), step):
         requests = _lines(x, y, spec, directions[start : start + step], radius / scale)
         report = partial(_report, task, start / len(found), len(requests) / len(found))

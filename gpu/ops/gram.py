@@ -17,6 +17,9 @@ from gpu.prepare import DOUBLE, SINGLE, Batch, Request, batches
 from gpu.task import Answer, Task
 from mercer.specs.gram import SMALL_ENTRIES, TILE_BYTES, Gram
 
+CENTRED_BYTES = 2**20
+"""Of the means that are subtracted at once."""
+
 NAMES: dict[np.dtype[Any], str] = {SINGLE: "float32", DOUBLE: "float64"}
 DTYPES: dict[str, np.dtype[Any]] = {"float32": SINGLE, "float64": DOUBLE}
 
@@ -153,14 +156,24 @@ def _centred(batch: Batch, task: Task, device: Device) -> Iterator[Floats]:
         means[start : start + len(block)] = block.mean(axis=1)
         start += len(block)
         task.report(start / (2 * n))
-    panels = [block] if len(block) == n else _raw_panels(batch, spec, DOUBLE, device)
+    panels: Iterable[Floats] = [block] if len(block) == n else _raw_panels(batch, spec, DOUBLE, device)
+    del block  # the first of the new ones takes its memory
     start = 0
     for block in panels:
-        block -= means[start : start + len(block), None] + means
-        block += means.mean()
+        _centre(block, means[start : start + len(block)], means)
         yield block.astype(DTYPES[spec.dtype], copy=False)
         start += len(block)
         task.report((n + start) / (2 * n))
+
+
+def _centre(block: Floats, rows: Floats, columns: Floats) -> None:
+    """Some rows at a time: the sums of two means, which keep K symmetric, would take as much memory as the block."""
+    total = columns.mean()
+    height = max(1, CENTRED_BYTES // columns.nbytes)
+    for start in range(0, len(block), height):
+        part = block[start : start + height]
+        part -= rows[start : start + height, None] + columns
+        part += total
 
 
 def _raw_panels(batch: Batch, spec: Gram, dtype: np.dtype[Any], device: Device) -> Iterator[Floats]:

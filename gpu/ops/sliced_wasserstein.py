@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 
@@ -12,30 +12,23 @@ from gpu.device import Device
 from gpu.leaves import Floats
 from gpu.sliced.adaptive import level
 from gpu.sliced.estimators import Mean, n_effective
+from gpu.sliced.formula import slice_costs
+from gpu.sliced.inputs import measures
 from gpu.sliced.intervals import ALPHA, Interval, around, half_width, root, root_error
 from gpu.sliced.methods import UNCONTROLLED
 from gpu.sliced.slices import costs
 from gpu.sliced.work import ROUNDING, Work
 from gpu.task import Answer, Task
+from mercer.errors import InvalidSpec
+from mercer.specs import SlicedWasserstein
 
 DOUBLE = np.dtype(np.float64)
 
 
-def reference(theta: Floats, arrays: Mapping[str, Floats], p: float) -> float:
-    """W_p^p of the projections on one direction, in float64: the integral of |F^-1(q) - G^-1(q)|^p over q in (0, 1)."""
-    u, a = _quantiles(arrays["x"] @ theta, arrays.get("x_weights"))
-    v, b = _quantiles(arrays["y"] @ theta, arrays.get("y_weights"))
-    ends = np.sort(np.concatenate([a, b]))
-    middles, lengths = ends - np.diff(ends, prepend=0) / 2, np.diff(ends, prepend=0)
-    i, j = np.searchsorted(a, middles).clip(max=len(u) - 1), np.searchsorted(b, middles).clip(max=len(v) - 1)
-    return float(lengths @ np.abs(u[i] - v[j]) ** p)
-
-
-def _quantiles(projected: Floats, weights: Floats | None) -> tuple[Floats, Floats]:
-    """Sorted, with the distribution function at each."""
-    order = np.argsort(projected)
-    masses = np.full(len(order), 1 / len(order)) if weights is None else weights[:, 0] / weights.sum()
-    return projected[order], np.cumsum(masses[order])
+def reference(task: Task, direction: Floats) -> float:
+    """W_p^p of the projections on one direction, in float64."""
+    spec = cast(SlicedWasserstein, task.spec)
+    return float(slice_costs(*measures(task), direction[None], spec.p)[0])
 
 
 def run(tasks: Sequence[Task], device: Device) -> list[Answer]:
@@ -75,7 +68,7 @@ def _answer(work: Work) -> Answer:
     estimate = _estimate(work)
     facts = _facts(work, estimate)
     if work.spec.per_slice:
-        array = np.column_stack([work.drawn.rows, work.costs])
+        array = np.column_stack([work.drawn.rows, work.drawn.weights, work.costs])
     else:
         array = np.array([facts["power"], facts["distance"]])
     return Answer(array.shape, DOUBLE, (array,), facts)
@@ -88,6 +81,8 @@ def _estimate(work: Work) -> Estimate:
         value = mean_cost(work.pair.x.points, work.pair.y.points)
         return Estimate(Mean(value, 0.0, 0), value, False)
     mean = Mean(float(work.costs[0]), 0.0, 0) if work.plan.method == "exact" else work.mean()
+    if not np.isfinite(mean.value) or not np.isfinite(mean.error or 0.0):
+        raise InvalidSpec("The points are too far apart: the squares of their costs are beyond float64's range.")
     if work.plan.method in UNCONTROLLED:
         return Estimate(mean, mean.value, False)
     low, high = _certain(work)

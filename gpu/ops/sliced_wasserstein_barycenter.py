@@ -11,13 +11,14 @@ import numpy as np
 from gpu.device import Device
 from gpu.leaves import Floats
 from gpu.ops import flow_formulas as formulas
-from gpu.sliced.directions import Directions, Layout, given, of_layout, stream, turned
+from gpu.sliced.descent import PLAIN
+from gpu.sliced.directions import Directions, Layout, Sampling, given, of_layout, single, stream
 from gpu.sliced.gradients import Target, slope, target
+from gpu.sliced.inputs import stacked_measures
 from gpu.sliced.measures import Measure
 from gpu.task import Answer, Task
 from mercer.arrays import info_of
 from mercer.errors import InvalidSpec
-from mercer.specs.measures import parts, weights_of_parts
 from mercer.specs.sliced_wasserstein_barycenter import SlicedWassersteinBarycenter
 
 START = 2**63
@@ -53,10 +54,8 @@ def _answer(task: Task, device: Device) -> Answer:
 def _weighed(spec: SlicedWassersteinBarycenter, arrays: Mapping[str, Floats]) -> list[_Weighed]:
     """The measures that count at all."""
     shares = np.asarray(spec.shares or np.ones(len(spec.sizes)))
-    stacks = parts(np.ascontiguousarray(arrays["points"], np.float64), spec.sizes)
-    weights = weights_of_parts(arrays, spec.sizes, normalize=spec.normalize)
-    made = zip(stacks, weights, (shares / shares.sum()).tolist(), strict=True)
-    return [_Weighed(Measure(points, own), share) for points, own, share in made if share > 0]
+    made = zip(stacked_measures(spec, arrays), (shares / shares.sum()).tolist(), strict=True)
+    return [_Weighed(measure, share) for measure, share in made if share > 0]
 
 
 def directions_of(spec: SlicedWassersteinBarycenter, d: int, iteration: int) -> Directions:
@@ -66,9 +65,8 @@ def directions_of(spec: SlicedWassersteinBarycenter, d: int, iteration: int) -> 
         return given(np.ones((1, 1)))
     if d == 2:
         return of_layout("equispaced", d, Layout(1, max(2, spec.n_projections)), random)
-    if d == 3:
-        return of_layout("lebedev", d, turned("lebedev", spec.n_projections, 1), random)
-    return of_layout("orthogonal", d, Layout(math.ceil(spec.n_projections / d), d), random)
+    method: Sampling = "lebedev" if d == 3 else "orthogonal"
+    return of_layout(method, d, single(method, d, spec.n_projections), random)
 
 
 def start_of(spec: SlicedWassersteinBarycenter, arrays: Mapping[str, Floats]) -> Floats:
@@ -123,9 +121,7 @@ def _slope(
 def _spread(weighed: Sequence[_Weighed]) -> float:
     """Root mean square distance of all points from their common mean, each measure by its share."""
     centre = sum(share * measure.mean() for measure, share in weighed)
-    return math.sqrt(
-        sum(share * float(formulas.masses(m) @ np.square(m.points - centre).sum(axis=1)) for m, share in weighed)
-    )
+    return math.sqrt(sum(share * float(m.masses() @ np.square(m.points - centre).sum(axis=1)) for m, share in weighed))
 
 
 def reference(spec: SlicedWassersteinBarycenter, arrays: Mapping[str, Floats]) -> Floats:
@@ -135,7 +131,7 @@ def reference(spec: SlicedWassersteinBarycenter, arrays: Mapping[str, Floats]) -
     for iteration in range(spec.n_iterations):
         drawn = directions_of(spec, d, iteration)
         gradients: Iterator[Floats] = (
-            share * formulas.estimate("mc", Measure(points), measure, drawn)[1]
+            share * formulas.estimate(PLAIN, Measure(points), measure, drawn)[1]
             for measure, share in _weighed(spec, arrays)
         )
         points = points - spec.step_size * d * sum(gradients) * n / 2

@@ -12,8 +12,8 @@ from gpu.device import Device
 from gpu.leaves import Floats
 from gpu.ops import flow_formulas as formulas
 from gpu.sliced.assignment import squared_w2
-from gpu.sliced.descent import Descent, Estimator, descent
-from gpu.sliced.directions import Directions, Layout, Sampling, of_layout, stream, turned
+from gpu.sliced.descent import PLAIN, Coefficient, Control, Descent, Estimator, descent
+from gpu.sliced.directions import Directions, Sampling, of_layout, single, stream
 from gpu.sliced.gradients import Target, target
 from gpu.sliced.inputs import measures
 from gpu.sliced.measures import Measure
@@ -21,15 +21,8 @@ from gpu.task import Answer, Task
 from mercer.errors import FieldError, InvalidSpec
 from mercer.specs.sliced_wasserstein_flow import SlicedWassersteinFlow
 
-PLAIN = Estimator()
-CONTROLS: dict[str, Estimator] = {
-    "lcv": Estimator("lower", "second_moment"),
-    "ucv": Estimator("upper", "second_moment"),
-    "lcv_intercept": Estimator("lower", "intercept"),
-    "ucv_intercept": Estimator("upper", "intercept"),
-    "centred": Estimator("lower", "one"),
-}
-"""The methods that have one; the others are named after how they draw directions."""
+BOUNDS: dict[str, Control] = {"lcv": "lower", "ucv": "upper", "centred": "lower"}
+"""Of the methods that have a control; the others are named after how they draw directions."""
 ROOTED_STEP = 0.01
 """As in the paper's experiment."""
 
@@ -72,13 +65,16 @@ def snapshot_steps(spec: SlicedWassersteinFlow) -> list[int]:
 
 def directions_of(spec: SlicedWassersteinFlow, d: int, step: int) -> Directions:
     """Those of one step: they depend on the seed and the step alone."""
-    method = cast(Sampling, "mc" if spec.method in CONTROLS else spec.method)
-    layout = Layout(spec.n_projections, 1)
-    if method == "orthogonal":
-        layout = Layout(math.ceil(spec.n_projections / d), d)
-    elif method != "mc":
-        layout = turned(method, spec.n_projections, 1)
-    return of_layout(method, d, layout, stream(spec.seed, step))
+    method = cast(Sampling, "mc" if spec.method in BOUNDS else spec.method)
+    return of_layout(method, d, single(method, d, spec.n_projections), stream(spec.seed, step))
+
+
+def estimator_of(spec: SlicedWassersteinFlow) -> Estimator:
+    """What is made of the slices."""
+    if spec.method not in BOUNDS:
+        return PLAIN
+    regressed: Coefficient = "intercept" if spec.intercept else "second_moment"
+    return Estimator(BOUNDS[spec.method], "one" if spec.method == "centred" else regressed)
 
 
 def step_size_of(spec: SlicedWassersteinFlow, d: int) -> float:
@@ -95,7 +91,7 @@ def _flow(task: Task, x: Measure, to: Target, device: Device) -> tuple[list[Snap
     """The snapshots, and how many steps took the plain estimate."""
     spec = cast(SlicedWassersteinFlow, task.spec)
     points, kept, plain_steps = x.points.copy(), list[Snapshot](), 0
-    estimator, due, step_size = CONTROLS.get(spec.method, PLAIN), set(snapshot_steps(spec)), step_size_of(spec, x.d)
+    estimator, due, step_size = estimator_of(spec), set(snapshot_steps(spec)), step_size_of(spec, x.d)
     for step in range(spec.n_steps + 1):
         task.report(step / (spec.n_steps + 1))
         rows, weights, _ = directions_of(spec, x.d, step)
@@ -134,12 +130,12 @@ def _factor(spec: SlicedWassersteinFlow, now: Descent, d: int) -> float:
 def reference(spec: SlicedWassersteinFlow, arrays: Mapping[str, Floats]) -> Floats:
     """The points after each snapshot's steps, (S, n, d), by derivatives of every slice and control written out."""
     x, y = measures(Task(spec, arrays))
-    points, a, kept = x.points, formulas.masses(x), []
+    points, a, kept = x.points, x.masses(), []
     for step in range(1, spec.n_steps + 1):
         drawn = directions_of(spec, x.d, step - 1)
-        estimate, slope = formulas.estimate(spec.method, Measure(points, x.weights), y, drawn)
+        estimate, slope = formulas.estimate(estimator_of(spec), Measure(points, x.weights), y, drawn)
         if spec.loss == "rooted" and estimate <= 0:
-            estimate, slope = formulas.estimate("mc", Measure(points, x.weights), y, drawn)
+            estimate, slope = formulas.estimate(PLAIN, Measure(points, x.weights), y, drawn)
         factor = x.d if spec.loss == "squared" else 1 / math.sqrt(estimate)
         points = points - step_size_of(spec, x.d) * factor * slope / (2 * a[:, None])
         if step in snapshot_steps(spec):

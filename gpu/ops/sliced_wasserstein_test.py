@@ -18,8 +18,8 @@ from gpu.leaves import Floats
 from gpu.sliced.directions import directions, stream
 from gpu.sliced.divisions import Pool, drawn, pool
 from gpu.task import Answer, Task
-from mercer.specs.sliced import WORKING_BYTES
-from mercer.specs.sliced_wasserstein_test import BYTES_PER_PROJECTION, DIVISIONS, SlicedWassersteinTest
+from mercer.specs.sliced import BYTES_PER_PROJECTION, WORKING_BYTES
+from mercer.specs.sliced_wasserstein_test import DIVISIONS, SlicedWassersteinTest
 
 TIE = 1e-12
 """Relative: statistics that differ by less are equal but for rounding, and count as reached."""

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import math
 
-from scipy.special import stdtrit
-
 from gpu.sliced.directions import Layout, Sampling, turned
 from gpu.sliced.estimators import Mean
-from gpu.sliced.intervals import ALPHA, half_width
+from gpu.sliced.intervals import ALPHA, half_width, quantile
 
 FIRST = 128
 """Independent directions that a job begins with."""
@@ -43,7 +41,7 @@ def accumulates(sampling: Sampling) -> bool:
 
 
 def first(sampling: Sampling, d: int, at_least: int, limit: int) -> Layout | None:
-    """The first round; None where the limit leaves no two replicates.
+    """The first round; None where the limit leaves too few replicates for an error.
 
     Args:
         sampling: Of the directions.
@@ -55,7 +53,8 @@ def first(sampling: Sampling, d: int, at_least: int, limit: int) -> Layout | Non
         return _within(Layout(max(FIRST, at_least), 1), limit)
     if sampling == "orthogonal":
         return _within(Layout(FEW_FRAMES, d), limit)
-    return _within(turned(sampling, FIRST_RULE, FIRST_TURNS), limit)
+    shape = turned(sampling, min(FIRST_RULE, limit), FIRST_TURNS)
+    return shape if shape.n <= limit else None
 
 
 def following(sampling: Sampling, last: Layout, mean: Mean, target: float, look: int, left: int) -> Layout | None:
@@ -75,15 +74,14 @@ def following(sampling: Sampling, last: Layout, mean: Mean, target: float, look:
         growth = min(max(wanted, LEAST_GROWTH), MOST_GROWTH)
         return _within(Layout(math.ceil((growth - 1) * last.replicates), last.size), left, fewest=1)
     # The same error of one turn, but fewer of them and a wider quantile.
-    wider = math.sqrt(last.replicates / LATER_TURNS) * _quantile(LATER_TURNS - 1, look) / _quantile(mean.freedom, look)
+    later, before = (
+        quantile(turns - 1, level(look + 1), shifted=mean.shifted) for turns in (LATER_TURNS, last.replicates)
+    )
+    wider = math.sqrt(last.replicates / LATER_TURNS) * later / before
     growth = min(max(wanted * wider ** (1 / DECAY[sampling]), LEAST_GROWTH), MOST_GROWTH)
     n = min(math.ceil(growth * last.size) * LATER_TURNS, left)
     shape = turned(sampling, n, LATER_TURNS)
     return shape if last.size < shape.size and shape.n <= left else None
-
-
-def _quantile(freedom: int, look: int) -> float:
-    return float(stdtrit(freedom, 1 - level(look + 1) / 2))
 
 
 def _within(shape: Layout, limit: int, fewest: int = 2) -> Layout | None:

@@ -41,6 +41,9 @@ class Estimator(NamedTuple):
     coefficient: Coefficient = "one"
 
 
+PLAIN = Estimator()
+
+
 class Descent(NamedTuple):
     """An estimate at some points, and where it pulls them."""
 
@@ -120,7 +123,7 @@ class _Form(NamedTuple):
 
 def _spread(measure: Measure, directions: Floats) -> Floats:
     """theta^T S theta - tr S / d of a centred measure with covariance S: (L,)."""
-    points, weights = measure.points, np.full(measure.n, 1 / measure.n) if measure.weights is None else measure.weights
+    points, weights = measure.points, measure.masses()
     trace = weights @ np.einsum("ij,ij->i", points, points)
     if len(directions) < measure.d:
         along = (points @ directions.T) ** 2

@@ -77,7 +77,15 @@ def layout(method: Sampling, d: int, n: int) -> Layout:
         return Layout(n, 1)
     if method == "orthogonal":
         return Layout(max(2, -(-n // d)), d)
-    return turned(method, n, 2 if n < 4 * FEW else 4)
+    # The errors of shifted grids are so much of one kind that two of them say almost nothing of their size.
+    return turned(method, n, 2 if n < 4 * FEW and method != "equispaced" else 4)
+
+
+def single(method: Sampling, d: int, n: int) -> Layout:
+    """One turn of the rule that comes nearest to n directions, or as many frames as they take."""
+    if method == "mc":
+        return Layout(n, 1)
+    return Layout(-(-n // d), d) if method == "orthogonal" else turned(method, n, 1)
 
 
 def turned(method: Sampling, n: int, replicates: int) -> Layout:
@@ -85,7 +93,9 @@ def turned(method: Sampling, n: int, replicates: int) -> Layout:
     if method == "lebedev":
         replicates = max(replicates, -(-n // max(LEBEDEV)))
         return Layout(replicates, min(LEBEDEV, key=lambda size: abs(size * replicates - n)))
-    return Layout(replicates, max(1, round(n / replicates)))
+    size = max(1, round(n / replicates))
+    # Pixels and other points on a lattice have kinks at right angles, which an odd number of steps meets in turn.
+    return Layout(replicates, size | 1 if method == "equispaced" else size)
 
 
 def directions(method: Sampling, d: int, n: int, rng: np.random.Generator) -> Directions:

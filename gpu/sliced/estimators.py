@@ -25,14 +25,27 @@ class Mean(NamedTuple):
     """Standard error; None where there is a single replicate."""
     freedom: int
     """Degrees of freedom of the error."""
+    shifted: bool = False
+    """Whether the replicates are grids shifted at random, whose errors are not normal: see gpu.sliced.intervals."""
 
 
 def of_replicates(costs: Floats, drawn: Directions) -> Mean:
     """The mean of independent replicates, single directions among them; the error is that of their spread."""
     means = drawn.means(costs)
     freedom = len(means) - 1
-    error = math.sqrt(float(means.var(ddof=1)) / len(means)) if freedom else None
+    error = _deviation(means) / math.sqrt(len(means)) if freedom else None
     return Mean(float(means.mean()), error, freedom)
+
+
+def _deviation(values: Floats) -> float:
+    """The standard deviation."""
+    unit = _unit(values)
+    return float((values / unit).std(ddof=1)) * unit
+
+
+def _unit(values: Floats) -> float:
+    """A power of two near the largest, in units of which no square overflows."""
+    return math.ldexp(1.0, math.frexp(float(np.abs(values).max()))[1] - 1)
 
 
 def paper(costs: Floats, control: Floats, control_mean: float) -> Mean:
@@ -46,9 +59,8 @@ def paper(costs: Floats, control: Floats, control_mean: float) -> Mean:
     freedom = len(costs) - 2
     if freedom < 1:
         return Mean(value, None, 0)
-    left = costs - coefficient * difference
-    spread = float(((left - left.mean()) ** 2).sum()) / freedom
-    return Mean(value, math.sqrt(spread / len(costs)), freedom)
+    spread = _deviation(costs - coefficient * difference) * math.sqrt((len(costs) - 1) / freedom)
+    return Mean(value, spread / math.sqrt(len(costs)), freedom)
 
 
 def least_squares(costs: Floats, controls: Floats, means: Floats) -> Mean:
@@ -67,9 +79,10 @@ def least_squares(costs: Floats, controls: Floats, means: Floats) -> Mean:
     freedom = len(costs) - 1 - len(offset)
     if freedom < 1:
         return Mean(value, None, 0)
-    left = costs - costs.mean() - design @ coefficients
+    unit = _unit(costs)
+    left = (costs - costs.mean() - design @ coefficients) / unit
     inflation = 1 / len(costs) + float(offset @ inverse @ offset)
-    return Mean(value, math.sqrt(float(left @ left) / freedom * inflation), freedom)
+    return Mean(value, math.sqrt(float(left @ left) / freedom * inflation) * unit, freedom)
 
 
 def with_known(mean: Mean, known: float, known_error: float = 0.0) -> Mean:
@@ -83,5 +96,4 @@ def n_effective(costs: Floats, drawn: Directions, error: float | None) -> float 
     if not error or len(costs) < 2:
         return None
     mean = drawn.weights @ costs
-    variance = float(drawn.weights @ (costs - mean) ** 2) * len(costs) / (len(costs) - 1)
-    return variance / error**2
+    return float(drawn.weights @ ((costs - mean) / error) ** 2) * len(costs) / (len(costs) - 1)

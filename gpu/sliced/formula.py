@@ -35,5 +35,4 @@ def slice_costs(x: Measure, y: Measure, directions: Floats, p: float) -> Floats:
 def _quantiles(u: Floats, x: Measure) -> tuple[Floats, Floats]:
     """Sorted points, and the level up to which the quantile function stays at each."""
     order = np.argsort(u)
-    weights = np.full(x.n, 1 / x.n) if x.weights is None else x.weights[order]
-    return u[order], np.cumsum(weights)
+    return u[order], np.cumsum(x.masses()[order])

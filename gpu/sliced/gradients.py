@@ -67,11 +67,11 @@ def slope(x: Measure, to: Target, directions: Floats, coefficients: Floats, devi
         p: The power of the cost, >= 1.
     """
     moved = (x.points - to.centre).astype(to.points.dtype)
-    sides = _Sides(moved, to.points, *_masses(x, to), p)
+    sides = Sides(moved, to.points, *masses_of(x, to), p)
     costs, velocity = np.empty(len(directions)), np.zeros(moved.shape)
     # The threads are ours already: BLAS's own would only get into their way.
     with device.blas.limit(limits=1, user_api="blas"):
-        for start, end in _chunks(len(directions), SLICE_NUMBERS * (len(moved) + len(to.points))):
+        for start, end in chunks(len(directions), SLICE_NUMBERS * (len(moved) + len(to.points))):
             chunk = directions[start:end]
             pulled = sides.residuals(chunk, costs[start:end], device)
             _add(velocity, coefficients[start:end, None] * chunk, pulled, device)
@@ -81,10 +81,10 @@ def slope(x: Measure, to: Target, directions: Floats, coefficients: Floats, devi
 def gradient(x: Measure, y: Measure, directions: Floats, coefficients: Floats, device: Device, p: float) -> Floats:
     """Of sum_l c_l W_p^p(theta_l#x, theta_l#y) by the points of x, shape (n, d)."""
     velocity = slope(x, target(y, np.dtype(np.float64)), directions, coefficients, device, p).velocity
-    return p * (1 / x.n if x.weights is None else x.weights[:, None]) * velocity
+    return p * x.masses()[:, None] * velocity
 
 
-class _Sides(NamedTuple):
+class Sides(NamedTuple):
     """What all slices have in common."""
 
     x: Floats
@@ -145,19 +145,16 @@ def _order_of_keys(u: Floats) -> Floats:
     return (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
 
 
-def _masses(x: Measure, to: Target) -> tuple[Floats, Floats]:
+def masses_of(x: Measure, to: Target) -> tuple[Floats, Floats]:
     """Of both sides, with the same sum; whole numbers where both are uniform."""
     n, m = x.n, len(to.points)
     if x.weights is None and to.weights is None:
         common = math.gcd(n, m)
         return np.full(n, m / common), np.full(m, n / common)
-    return (
-        np.full(n, 1 / n) if x.weights is None else x.weights,
-        np.full(m, 1 / m) if to.weights is None else to.weights,
-    )
+    return x.masses(), Measure(to.points, to.weights).masses()
 
 
-def _chunks(count: int, numbers: int) -> Iterator[tuple[int, int]]:
+def chunks(count: int, numbers: int) -> Iterator[tuple[int, int]]:
     """Bounds of chunks of slices, each of so many numbers, that fit the working memory."""
     step = max(1, CHUNK_BYTES // (8 * numbers))
     return pairwise([*range(0, count, step), count])

@@ -13,10 +13,6 @@ from typing import NamedTuple
 import numpy as np
 
 from gpu.leaves import Floats
-from mercer.specs.sliced_wasserstein import directions_for_harmonics
-
-HIGHEST = 12
-"""Degree; monomials of higher ones are too alike for a regression in float64."""
 
 
 class Controls(NamedTuple):
@@ -26,12 +22,6 @@ class Controls(NamedTuple):
     """(L, q)"""
     means: Floats
     """(q,)"""
-
-
-def highest_degree(d: int, n: int) -> int:
-    """The largest even degree whose harmonics leave a regression on n directions enough to go by; 0 for none."""
-    fitting = (degree for degree in range(2, HIGHEST + 1, 2) if directions_for_harmonics(d, degree) <= n)
-    return max(fitting, default=0)
 
 
 def monomials(rows: Floats, degree: int) -> Controls:

@@ -1,8 +1,8 @@
-"""Jobs that compare two measures: from their arrays to the costs of their slices."""
+"""From the arrays of jobs to their measures, and to the costs of slices."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from gpu.leaves import Floats
 from gpu.sliced.measures import Measure
 from gpu.sliced.slices import Slices, costs
 from gpu.task import Task
-from mercer.specs.measures import weights_of
+from mercer.specs.measures import parts, weights_of, weights_of_parts
 
 
 def measures(task: Task) -> tuple[Measure, Measure]:
@@ -28,6 +28,17 @@ def _measure(task: Task, side: str) -> Measure:
     spec: Any = task.spec
     points = np.ascontiguousarray(task.arrays[side], np.float64)
     return Measure(points, weights_of(task.arrays, f"{side}_weights", normalize=spec.normalize))
+
+
+def stacked_measures(spec: Any, arrays: Mapping[str, Floats]) -> list[Measure]:
+    """Those that are stacked on each other, in float64.
+
+    Raises:
+        InvalidSpec: weights of a data set are negative or do not sum to 1.
+    """
+    stacks = parts(np.ascontiguousarray(arrays["points"], np.float64), spec.sizes)
+    weights = weights_of_parts(arrays, spec.sizes, normalize=spec.normalize)
+    return [Measure(points, own) for points, own in zip(stacks, weights, strict=True)]
 
 
 def all_costs(tasks: Sequence[Task], requests: Sequence[Slices], device: Device) -> list[Floats]:

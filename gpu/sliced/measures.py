@@ -33,14 +33,18 @@ class Measure(NamedTuple):
         """Dimensions."""
         return int(self.points.shape[1])
 
+    def masses(self) -> Floats:
+        """(n,) of sum 1."""
+        return np.full(self.n, 1 / self.n) if self.weights is None else self.weights
+
     def mean(self) -> Floats:
         """The sum of w_i x_i, shape (d,)."""
-        (coarse, fine), _ = _centre(self)
+        (coarse, fine), _ = centre_of(self)
         return coarse + fine
 
     def covariance(self) -> Floats:
         """The sum of w_i (x_i - m)(x_i - m)^T, m the mean, shape (d, d)."""
-        (coarse, fine), _ = _centre(self)
+        (coarse, fine), _ = centre_of(self)
         centred = self.points - coarse - fine
         if self.weights is None:
             return centred.T @ centred / self.n
@@ -96,19 +100,20 @@ def pair(x: Measure, y: Measure, p: float, dtype: np.dtype[Any]) -> Pair:
     Raises:
         InvalidSpec: the p-th power of the points' distances is beyond float64.
     """
-    x, y = _positive(x), _positive(y)
-    (x_centre, x_bound), (y_centre, y_bound) = _centre(x), _centre(y)
+    x, y = without_zeros(x), without_zeros(y)
+    (x_centre, x_bound), (y_centre, y_bound) = centre_of(x), centre_of(y)
     difference = x_centre - y_centre
     delta, largest = difference[0] + difference[1], max(x_bound, y_bound)
     if p != 2:
         largest += float(np.abs(delta).max()) / 2
         x_centre = y_centre = x_centre / 2 + y_centre / 2
         delta = np.zeros(x.d)
-    scale = _scale(2 * math.sqrt(x.d) * largest, p)
+    scale = scale_of(2 * math.sqrt(x.d) * largest, p)
+    scale_of(math.hypot(*delta), p)  # only to refuse it: its square is added to every slice
     return Pair(x, y, p, np.dtype(dtype), x_centre, y_centre, delta, scale)
 
 
-def _positive(measure: Measure) -> Measure:
+def without_zeros(measure: Measure) -> Measure:
     """Without the atoms of weight 0, the rest of sum 1; without weights where all are equal."""
     weights = measure.weights
     if weights is None:
@@ -122,7 +127,7 @@ def _positive(measure: Measure) -> Measure:
     return Measure(points, weights / math.fsum(weights))
 
 
-def _centre(measure: Measure) -> tuple[Floats, float]:
+def centre_of(measure: Measure) -> tuple[Floats, float]:
     """(2, d): the mean as a sum of two numbers; and a bound of the |coordinates| from it."""
     out = np.zeros((2, measure.d))
     weights = np.array([1 / measure.n]) if measure.weights is None else measure.weights
@@ -130,8 +135,12 @@ def _centre(measure: Measure) -> tuple[Floats, float]:
     return out, bound
 
 
-def _scale(diameter: float, p: float) -> float:
-    """The power of two that is next above."""
+def scale_of(diameter: float, p: float) -> float:
+    """The power of two that is next above.
+
+    Raises:
+        InvalidSpec: its p-th power is beyond float64.
+    """
     if not diameter:
         return 1.0
     exponent = math.frexp(diameter)[1]

@@ -14,8 +14,9 @@ from gpu.sliced.adaptive import FEW_FRAMES, MOST_FIRST
 from gpu.sliced.controls import Bracket, Forms, Moments
 from gpu.sliced.directions import Directions, Sampling, stream
 from gpu.sliced.estimators import Mean, least_squares, of_replicates, paper, with_known
-from gpu.sliced.harmonics import highest_degree, monomials
+from gpu.sliced.harmonics import monomials
 from gpu.sliced.measures import Pair
+from mercer.specs.harmonics import highest_degree
 from mercer.specs.sliced_wasserstein import N_PROJECTIONS, SlicedWasserstein
 
 GAUSSIAN_STREAM = 2**32
@@ -37,6 +38,7 @@ class Known:
     def __init__(self, pair: Pair, spec: SlicedWasserstein) -> None:
         self.pair = pair
         self.spec = spec
+        self._gaussian_means: dict[int, tuple[float, float]] = {}
 
     @cached_property
     def delta(self) -> Floats:
@@ -62,7 +64,9 @@ class Known:
 
     def gaussian_mean(self, n: int) -> tuple[float, float]:
         """Of the Gaussian control, good enough for n slices, with its standard error."""
-        return controls.gaussian_mean(self.moments, n, stream(self.spec.seed, GAUSSIAN_STREAM))
+        if n not in self._gaussian_means:
+            self._gaussian_means[n] = controls.gaussian_mean(self.moments, n, stream(self.spec.seed, GAUSSIAN_STREAM))
+        return self._gaussian_means[n]
 
 
 class Estimator(NamedTuple):
@@ -76,6 +80,10 @@ class Estimator(NamedTuple):
 
 def _plain(known: Known, costs: Floats, control: Floats, drawn: Directions) -> Mean:
     return of_replicates(costs, drawn)
+
+
+def _shifted(known: Known, costs: Floats, control: Floats, drawn: Directions) -> Mean:
+    return of_replicates(costs, drawn)._replace(shifted=True)
 
 
 def _lower_control(known: Known, costs: Floats, control: Floats, drawn: Directions) -> Mean:
@@ -106,7 +114,8 @@ def _harmonics(known: Known, costs: Floats, control: Floats, drawn: Directions) 
 
 PLAIN = Estimator(None, _plain)
 ESTIMATORS: dict[str, Estimator] = {
-    **dict.fromkeys(("mc", "orthogonal", "spiral", "lebedev", "equispaced", "exact"), PLAIN),
+    **dict.fromkeys(("mc", "orthogonal", "spiral", "lebedev", "exact"), PLAIN),
+    "equispaced": Estimator(None, _shifted),
     "lcv": Estimator("low", _lower_control),
     "ucv": Estimator("high", _upper_control),
     "centred": Estimator("low", _centred),
@@ -114,7 +123,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "orthogonal_gaussian_cv": Estimator("gaussian", _less_gaussian),
     "spherical_harmonics": Estimator(None, _harmonics),
 }
-UNCONTROLLED = frozenset(name for name, estimator in ESTIMATORS.items() if estimator is PLAIN)
+UNCONTROLLED = frozenset(name for name, estimator in ESTIMATORS.items() if estimator is PLAIN) | {"equispaced"}
 """Their estimates are means of slices and need no clamping."""
 
 

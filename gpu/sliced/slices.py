@@ -27,4 +27,8 @@ def costs(requests: Sequence[Slices], device: Device, report: Report = lambda fr
 
     Requests share launches, and memory is bounded however many points and directions there are.
     """
+    if device.is_cuda:
+        from gpu.cuda import sliced as cuda  # needs CuPy
+
+        return cuda.costs(requests, report)
     return cpu.costs(requests, device, report)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
@@ -12,18 +12,18 @@ from gpu.sliced import adaptive
 from gpu.sliced.controls import Forms
 from gpu.sliced.directions import Directions, Layout, given, joined, layout, of_layout, stream, unit
 from gpu.sliced.estimators import Mean
+from gpu.sliced.inputs import measures
 from gpu.sliced.intervals import half_width
-from gpu.sliced.measures import Measure, Pair, pair
+from gpu.sliced.measures import pair
 from gpu.sliced.methods import ESTIMATORS, Known, plan
 from gpu.sliced.slices import Slices
 from gpu.task import Task
 from mercer.errors import FieldError, InvalidSpec, JobFailed
-from mercer.specs.measures import weights_of
+from mercer.specs.harmonics import directions_for_harmonics
 from mercer.specs.sliced_wasserstein import (
     N_PROJECTIONS,
     TOLERANCE_PROJECTIONS,
     SlicedWasserstein,
-    directions_for_harmonics,
     unit_fault,
 )
 
@@ -46,7 +46,7 @@ class Work:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.spec = cast(SlicedWasserstein, task.spec)
-        self.pair = _pair(self.spec, task.arrays)
+        self.pair = pair(*measures(task), self.spec.p, np.dtype(self.spec.dtype))
         self.known = Known(self.pair, self.spec)
         self.plan = plan(self.spec, self.pair.x.d)
         self.look = 1
@@ -147,6 +147,8 @@ class Work:
     def _first(self) -> Layout:
         """Of the first round, which is the only one without a tolerance."""
         d, sampling = self.pair.x.d, self.plan.sampling
+        if self.plan.method == "exact":
+            return Layout(1, 1)
         if self.spec.rel_tol is None:
             return layout(sampling, d, self.spec.n_projections or N_PROJECTIONS)
         least = directions_for_harmonics(d, 2) if self.plan.method == "spherical_harmonics" else 1
@@ -181,7 +183,7 @@ class Work:
         return True
 
     def _too_few(self, mean: Mean | None) -> JobFailed:
-        reached = "no two replicates fit into that"
+        reached = "not even the first round is within that"
         width = half_width(mean, adaptive.level(self.look)) if mean else None
         if mean and width is not None:
             share = f"{width / abs(mean.value):.3g}" if mean.value else "all"
@@ -208,14 +210,3 @@ class Work:
             slack = ROUNDING[self.spec.dtype] * self.known.bracket.upper * self.pair.x.d
             if (costs < forms.gaussian - slack).any() or (costs > forms.high + slack).any():
                 raise ArithmeticError("a slice is outside its bounds")
-
-
-def _pair(spec: SlicedWasserstein, arrays: Any) -> Pair:
-    x, y = (
-        Measure(
-            np.ascontiguousarray(arrays[name], np.float64),
-            weights_of(arrays, f"{name}_weights", normalize=spec.normalize),
-        )
-        for name in ("x", "y")
-    )
-    return pair(x, y, spec.p, np.dtype(spec.dtype))

@@ -8,22 +8,26 @@ from mercer.specs.base import Cost, Spec
 from mercer.specs.energy_based_sliced_wasserstein import EnergyBasedSlicedWasserstein
 from mercer.specs.generalised_sliced_wasserstein import GeneralisedSlicedWasserstein
 from mercer.specs.gram import Gram
+from mercer.specs.max_sliced_wasserstein import MaxSlicedWasserstein
 from mercer.specs.private_density import PrivateDensity
 from mercer.specs.private_density_query import PrivateDensityQuery
 from mercer.specs.sliced_wasserstein import SlicedWasserstein
 from mercer.specs.sliced_wasserstein_barycenter import SlicedWassersteinBarycenter
 from mercer.specs.sliced_wasserstein_flow import SlicedWassersteinFlow
+from mercer.specs.sliced_wasserstein_matrix import SlicedWassersteinMatrix
 from mercer.specs.sliced_wasserstein_test import SlicedWassersteinTest
 
 JobSpec = Annotated[
     Gram
     | EnergyBasedSlicedWasserstein
     | GeneralisedSlicedWasserstein
+    | MaxSlicedWasserstein
     | PrivateDensity
     | PrivateDensityQuery
     | SlicedWasserstein
     | SlicedWassersteinBarycenter
     | SlicedWassersteinFlow
+    | SlicedWassersteinMatrix
     | SlicedWassersteinTest,
     Field(discriminator="kind"),
 ]
@@ -41,11 +45,13 @@ __all__ = [
     "GeneralisedSlicedWasserstein",
     "Gram",
     "JobSpec",
+    "MaxSlicedWasserstein",
     "PrivateDensity",
     "PrivateDensityQuery",
     "SlicedWasserstein",
     "SlicedWassersteinBarycenter",
     "SlicedWassersteinFlow",
+    "SlicedWassersteinMatrix",
     "SlicedWassersteinTest",
     "Spec",
 ]

@@ -41,8 +41,8 @@ class Spec(BaseModel):
         raise TypeError(f"{type(self).__name__} does not say which arrays it reads")
 
     def needs_minima(self) -> bool:
-        """Whether `check` looks at the arrays' smallest numbers, and not at their shapes alone."""
-        return False
+        """Whether `check` looks at the arrays' smallest numbers, and not at their shapes alone: those of weights."""
+        return any(name.endswith("weights") for name in self.arrays())
 
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """Compare the parameters with the arrays' shapes.

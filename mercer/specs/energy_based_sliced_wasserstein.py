@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from mercer.arrays import ArrayInfo, DType
+from mercer.estimates import head
 from mercer.points import ArrayReference, PointsField
 from mercer.specs import sliced
 from mercer.specs.base import Cost, Spec
@@ -40,10 +41,7 @@ class EnergyBasedEstimate:
     """(L,): W_p^p of the projections on each direction."""
 
     def __str__(self) -> str:
-        error = "" if self.distance_error is None else f" +- {self.distance_error:.2g} (standard error)"
-        lines = [f"EBSW_p = {self.distance:.8g}{error}"]
-        if self.interval is not None:
-            lines.append(f"95 %  [{self.interval[0]:.8g}, {self.interval[1]:.8g}]")
+        lines = head("EBSW_p", self.distance, self.distance_error, self.interval)
         lines.append(f"EBSW_p^p = {self.power:.8g}, biased by about {self.bias:.2g}")
         lines.append(f"{len(self.costs)} directions, worth {self.n_effective:.3g} of equal weight")
         return "\n".join(lines)
@@ -122,10 +120,6 @@ class EnergyBasedSlicedWasserstein(Spec):
     def arrays(self) -> dict[str, ArrayReference]:
         """Both measures."""
         return sliced.arrays_of(self)
-
-    def needs_minima(self) -> bool:
-        """Weights are not negative."""
-        return self.x_weights is not None or self.y_weights is not None
 
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """The same d for x and y, and weights for all points.

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 
 from mercer.arrays import ArrayInfo, DType
 from mercer.errors import FieldError
+from mercer.estimates import head
 from mercer.points import ArrayReference, PointsField
 from mercer.specs import sliced
 from mercer.specs.base import Cost, Spec
@@ -19,6 +20,8 @@ from mercer.specs.measures import WeightsField, refuse
 
 MAX_MONOMIALS = 5_000
 """Of a polynomial: as many numbers are kept for each point and each direction."""
+LINES, BYTES_PER_LINE = 1_024, 4_096
+"""Of the circular function: directions that are computed together, and what each takes beside its values."""
 PARAMETERS = {"circular": "radius", "polynomial": "degree"}
 """What each defining function needs, and no other takes."""
 
@@ -45,10 +48,7 @@ class GeneralisedEstimate:
     """(L,): W_p^p of the values of the defining function for each direction."""
 
     def __str__(self) -> str:
-        error = "" if self.distance_error is None else f" +- {self.distance_error:.2g} (standard error)"
-        lines = [f"GSW_p = {self.distance:.8g}{error}"]
-        if self.interval is not None:
-            lines.append(f"95 %  [{self.interval[0]:.8g}, {self.interval[1]:.8g}]")
+        lines = head("GSW_p", self.distance, self.distance_error, self.interval)
         lines.append(f"GSW_p^p = {self.power:.8g}; {len(self.costs)} directions of {self.n_parameters} parameters")
         return "\n".join(lines)
 
@@ -142,10 +142,6 @@ class GeneralisedSlicedWasserstein(Spec):
         """Both measures."""
         return sliced.arrays_of(self)
 
-    def needs_minima(self) -> bool:
-        """Weights are not negative."""
-        return self.x_weights is not None or self.y_weights is not None
-
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """The same d for x and y, weights for all points, and a polynomial that is not too long.
 
@@ -171,9 +167,10 @@ class GeneralisedSlicedWasserstein(Spec):
     def cost(self, infos: Mapping[str, ArrayInfo]) -> Cost:
         """That of projecting points of as many coordinates as a direction has, and sorting."""
         parameters = self.n_parameters(infos["x"].shape[1])
+        lines = 0 if self.radius is None else BYTES_PER_LINE * min(self.n_projections, LINES)
         return Cost(
             sliced.slicing_flops(infos, self.n_projections, parameters),
             sliced.bytes_in(infos),
             8 * self.n_projections,
-            sliced.slicing_bytes(infos, self.n_projections, parameters),
+            sliced.slicing_bytes(infos, self.n_projections, parameters) + lines,
         )

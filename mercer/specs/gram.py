@@ -136,9 +136,13 @@ class Gram(Spec):
         width = sum(widths)
         bytes_in = (n if self.y is None else n + m) * d * itemsize
         bytes_out = n * m * itemsize
-        # The arithmetic is in float64 where float32 would lose digits; each family keeps its own copies of the points.
         whole = n * m * 8
         panel = whole if whole <= WHOLE_BYTES else min(whole, TILE_BYTES + m * 8)
+        if self.centre:
+            panel = min(whole, panel * 3 // 2)  # by float64, with a panel of the means' pass or of the result
+        elif self.dtype == "float32" and panel == whole:
+            panel = panel * 3 // 4  # half of it, and one and a half where float32 would lose digits
+        # Each family keeps its own copies of the points.
         peak = panel + 2 * width * (n + m) * 8
         return Cost((2 * width + FLOPS_PER_ENTRY * len(widths)) * n * m, bytes_in, bytes_out, peak)
 

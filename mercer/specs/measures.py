@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from mercer.arrays import ArrayInfo
 from mercer.errors import FieldError, InvalidSpec
-from mercer.points import ColumnField, DatasetReference
+from mercer.points import ArrayReference, ColumnField, DatasetReference
 
 SUM_TOLERANCE = 1e-6
 """How far the sum of weights may be from 1 before they are refused: they are divided by it in any case."""
@@ -38,14 +38,24 @@ SizesField = Annotated[
 """How many points each of several measures has, whose points are stacked on each other."""
 
 
-def stacked(measures: Sequence[Any]) -> dict[str, Any]:
-    """The fields `points` and `sizes` of a spec over several measures, each an array of shape (n_i, d).
+def stacked(measures: Sequence[Any], weights: Sequence[Any] | None = None) -> dict[str, Any]:
+    """The fields `points`, `sizes` and `weights` of a spec over several measures.
+
+    Args:
+        measures: Arrays of shape (n_i, d).
+        weights: Of shape (n_i,) for each measure, or for none.
 
     Raises:
         ValueError: they have different numbers of columns.
     """
     arrays = [np.asarray(measure) for measure in measures]
-    return {"points": np.concatenate(arrays), "sizes": tuple(len(array) for array in arrays)}
+    stack = None if weights is None else np.concatenate([np.asarray(own) for own in weights])
+    return {"points": np.concatenate(arrays), "sizes": tuple(len(array) for array in arrays), "weights": stack}
+
+
+def given_of(spec: Any, *names: str) -> dict[str, ArrayReference]:
+    """Those of the fields that are given."""
+    return {name: array for name in names if (array := getattr(spec, name)) is not None}
 
 
 def sizes_misfit(infos: Mapping[str, ArrayInfo], sizes: Sequence[int]) -> Iterator[FieldError]:
@@ -66,7 +76,17 @@ def _fault(weights: np.ndarray[Any, Any], *, normalize: bool) -> str | None:
     return None
 
 
-def fault_of_parts(weights: np.ndarray[Any, Any], sizes: Sequence[int], *, normalize: bool) -> str | None:
+def check_parts(weights: ArrayReference | None, sizes: Sequence[int], *, normalize: bool) -> None:
+    """Look at the weights of several measures when a spec is parsed; those of a data set when the job runs.
+
+    Raises:
+        ValueError: something is wrong with them.
+    """
+    if isinstance(weights, np.ndarray) and (why := _fault_of_parts(weights, sizes, normalize=normalize)):
+        raise ValueError(why)
+
+
+def _fault_of_parts(weights: np.ndarray[Any, Any], sizes: Sequence[int], *, normalize: bool) -> str | None:
     """What is wrong with the weights of several measures, one after another; None when nothing is."""
     for index, part in enumerate(parts(weights, sizes)):
         if len(part) and (why := _fault(part, normalize=normalize)):
@@ -133,6 +153,6 @@ def weights_of_parts(
     """
     if (given := arrays.get("weights")) is None:
         return [None] * len(sizes)
-    if why := fault_of_parts(given, sizes, normalize=normalize):
+    if why := _fault_of_parts(given, sizes, normalize=normalize):
         raise InvalidSpec("The weights do not fit.", errors=(FieldError("/weights", why),))
     return [part[:, 0] / part.sum() for part in parts(np.asarray(given, np.float64), sizes)]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from mercer.arrays import ArrayInfo
+from mercer.errors import FieldError
 from mercer.points import ArrayReference
-from mercer.specs.measures import misfits, refuse, same_dimension
+from mercer.specs.measures import given_of, misfits, refuse, same_dimension
 
 Order = Annotated[float, Field(ge=1)]
 """p of W_p; infinity is refused as every number that is not finite."""
@@ -26,24 +27,32 @@ SMALL_PROJECTIONS = 2**24
 SORT_FLOPS = 64
 """Of one number among thousands."""
 
+BYTES_PER_PROJECTION = 32
+"""The number itself, the same sorted, its place as it is sorted and as it is kept."""
+
 WORKING_BYTES = 64 * 2**20
 """For the projections that are sorted together."""
 
 
 def arrays_of(spec: Any) -> dict[str, ArrayReference]:
     """Both measures' points, and their weights where they are given."""
-    given = {name: getattr(spec, name) for name in ("x", "y", "x_weights", "y_weights")}
-    return {name: array for name, array in given.items() if array is not None}
+    return given_of(spec, "x", "y", "x_weights", "y_weights")
+
+
+def measure_misfits(infos: Mapping[str, ArrayInfo]) -> Iterator[FieldError]:
+    """Where the measures are not of one dimension, or the weights not those of the points."""
+    yield from same_dimension(infos)
+    yield from misfits(infos, "x", "x_weights")
+    yield from misfits(infos, "y", "y_weights")
 
 
 def check_measures(infos: Mapping[str, ArrayInfo]) -> None:
-    """Whether the measures are of one dimension, and the weights those of the points.
+    """Whether they fit.
 
     Raises:
-        InvalidSpec: they are not.
+        InvalidSpec: they do not.
     """
-    faults = (*same_dimension(infos), *misfits(infos, "x", "x_weights"), *misfits(infos, "y", "y_weights"))
-    refuse(faults, "The measures do not fit each other or their weights.")
+    refuse(measure_misfits(infos), "The measures do not fit each other or their weights.")
 
 
 def n_points(infos: Mapping[str, ArrayInfo]) -> int:
@@ -63,7 +72,8 @@ def slicing_flops(infos: Mapping[str, ArrayInfo], directions: int, d: int) -> in
 
 def slicing_bytes(infos: Mapping[str, ArrayInfo], directions: int, d: int) -> int:
     """The most that is held meanwhile: some projections, the points as given, centred and cast, and the directions."""
-    return WORKING_BYTES + 8 * (3 * n_points(infos) * (d + 1) + directions * (d + 2))
+    working = min(WORKING_BYTES, BYTES_PER_PROJECTION * projected(infos, directions))
+    return working + 8 * (3 * n_points(infos) * (d + 1) + directions * (3 * d + 4))
 
 
 def bytes_in(infos: Mapping[str, ArrayInfo]) -> int:
@@ -73,7 +83,12 @@ def bytes_in(infos: Mapping[str, ArrayInfo]) -> int:
 
 def size_class(infos: Mapping[str, ArrayInfo], directions: int) -> str:
     """Whether jobs share a launch."""
-    return "small" if projected(infos, directions) <= SMALL_PROJECTIONS else "large"
+    return size_of(projected(infos, directions))
+
+
+def size_of(work: int) -> str:
+    """The same, of so many numbers to sort, or what takes as long."""
+    return "small" if work <= SMALL_PROJECTIONS else "large"
 
 
 def tupled(facts: Mapping[str, Any]) -> dict[str, Any]:

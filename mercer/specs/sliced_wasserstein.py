@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import comb
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -15,13 +14,21 @@ from mercer.errors import FieldError
 from mercer.estimates import SlicedWassersteinEstimate
 from mercer.points import ArrayReference, DatasetReference, PointsField
 from mercer.specs.base import Cost, Spec
-from mercer.specs.measures import WeightsField, misfits, refuse, same_dimension
+from mercer.specs.harmonics import (
+    MOST_HARMONICS,
+    REGRESSION_FLOPS,
+    directions_for_harmonics,
+    highest_degree,
+    n_harmonics,
+)
+from mercer.specs.measures import WeightsField, refuse
 from mercer.specs.sliced import (
     Order,
     Projections,
     Seed,
     arrays_of,
     bytes_in,
+    measure_misfits,
     n_points,
     size_class,
     slicing_bytes,
@@ -43,9 +50,6 @@ EXACT_POINTS = 1_000
 """The exact integral in d = 2 looks at every pair of points: a million angles at this size."""
 UNIT_TOLERANCE = 1e-6
 """How far the length of a direction may be from 1; float32 directions are within 1e-7."""
-SPARE_PROJECTIONS, PER_HARMONIC = 10, 3
-"""A regression on q harmonics takes 10 + 3 q directions, or its noise costs more than the harmonics save."""
-
 WITHOUT_PROJECTIONS = frozenset({"exact", "moment"})
 ANY_DIRECTIONS = frozenset({"auto", "mc", "lcv", "ucv", "centred", "gaussian_cv", "spherical_harmonics"})
 """Methods that leave the choice of directions open."""
@@ -70,23 +74,13 @@ def _unit(rows: np.ndarray[Any, Any] | DatasetReference | None) -> Any:
     return rows
 
 
-def n_harmonics(d: int, degree: int) -> int:
-    """Even spherical harmonics of the degrees 2 .. degree in R^d, as many as monomials of that degree but one."""
-    return comb(d + degree - 1, degree) - 1
-
-
-def directions_for_harmonics(d: int, degree: int) -> int:
-    """The fewest that a regression on them takes."""
-    return SPARE_PROJECTIONS + PER_HARMONIC * n_harmonics(d, degree)
-
-
 class SlicedWasserstein(Spec):
     """Sliced Wasserstein distance of two measures, with its standard error.
 
     SW_p^p(mu, nu) = E f(theta), f(theta) = W_p^p(theta#mu, theta#nu), theta uniform on the unit sphere of R^d; mu has
     the atoms x, shape (n, d), and nu the atoms y, shape (m, d). The result is [SW_p^p, SW_p]; with `per_slice` the
-    (L, d + 1) array of directions and f. m, S: mean and covariance of a measure; delta = m_x - m_y, s^2 = theta^T S
-    theta.
+    (L, d + 2) array of directions, their weights in a plain mean, and f. m, S: mean and covariance of a measure;
+    delta = m_x - m_y, s^2 = theta^T S theta.
 
     mc:                  the mean of f over independent directions.
     lcv, ucv:            f less g (C - E C), C = (theta . delta)^2 or (theta . delta)^2 + s_x^2 + s_y^2, and
@@ -137,7 +131,7 @@ class SlicedWasserstein(Spec):
     dtype: DType = "float64"
     """Of projecting and sorting; sums are in float64."""
     per_slice: bool = False
-    """Answer every direction and its cost too."""
+    """Answer every direction, its weight and its cost too."""
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {
@@ -207,17 +201,15 @@ class SlicedWasserstein(Spec):
 
     @classmethod
     def answer(cls, array: np.ndarray[Any, Any], facts: Mapping[str, Any]) -> SlicedWassersteinEstimate:
-        """The estimate with its error; with `per_slice` also the directions and their costs."""
-        slices: dict[str, Any] = {"directions": array[:, :-1], "costs": array[:, -1]} if array.ndim == 2 else {}
+        """The estimate with its error; with `per_slice` also the directions, their weights and costs."""
+        slices: dict[str, Any] = {}
+        if array.ndim == 2:
+            slices = {"directions": array[:, :-2], "slice_weights": array[:, -2], "costs": array[:, -1]}
         return SlicedWassersteinEstimate(**tupled(facts), **slices)
 
     def arrays(self) -> dict[str, ArrayReference]:
         """x, y, and what there is of weights and directions."""
         return arrays_of(self) | ({} if self.projections is None else {"projections": self.projections})
-
-    def needs_minima(self) -> bool:
-        """Weights are not negative."""
-        return self.x_weights is not None or self.y_weights is not None
 
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """One d for all, a weight for each point, and a method that fits d and p.
@@ -225,8 +217,7 @@ class SlicedWasserstein(Spec):
         Raises:
             InvalidSpec: naming each field at fault.
         """
-        errors = [*same_dimension(infos), *misfits(infos, "x", "x_weights"), *misfits(infos, "y", "y_weights")]
-        refuse([*errors, *self._misfits(infos)], "The measures or the method do not fit.")
+        refuse([*measure_misfits(infos), *self._misfits(infos)], "The measures or the method do not fit.")
 
     def _misfits(self, infos: Mapping[str, ArrayInfo]) -> Iterator[FieldError]:
         d = infos["x"].shape[1]
@@ -239,7 +230,9 @@ class SlicedWasserstein(Spec):
             yield from _wrong_directions(info.shape, d)
         if self.method == "spherical_harmonics":
             needed = directions_for_harmonics(d, 2)
-            if (given := self.most_projections(infos)) < needed:
+            if n_harmonics(d, 2) > MOST_HARMONICS:
+                yield FieldError("/method", f"expected d <= 64 for harmonics, got points of {d} columns")
+            elif (given := self.most_projections(infos)) < needed:
                 yield FieldError(
                     "/method", f"expected at least {needed} directions for harmonics in d = {d}, got {given}"
                 )
@@ -251,6 +244,12 @@ class SlicedWasserstein(Spec):
         if n != m or n > EXACT_POINTS:
             detail = f"expected as many points in both, at most {EXACT_POINTS}, for exact in d = 2, got {n} and {m}"
             yield FieldError("/method", detail)
+        if self.per_slice:
+            yield FieldError(
+                "/per_slice", "expected no per_slice for exact in d = 2, which takes all directions at once"
+            )
+        if self.per_slice:
+            yield FieldError("/per_slice", "expected no per_slice with exact in d = 2, which has no slices")
         for name in ("x_weights", "y_weights"):
             if getattr(self, name) is not None:
                 yield FieldError(f"/{name}", "expected no weights for exact in d = 2")
@@ -273,9 +272,11 @@ class SlicedWasserstein(Spec):
         d = infos["x"].shape[1]
         most = self.most_projections(infos) + 2 * d  # whole frames, at least two
         flops = slicing_flops(infos, most, d) + 4 * (n_points(infos) + most) * d * d
-        regressors = most // PER_HARMONIC if self.method == "spherical_harmonics" else 1
-        peak = slicing_bytes(infos, most, d) + 8 * (3 * most * regressors + 6 * d * d)
-        return Cost(flops, bytes_in(infos), 8 * most * (d + 1) if self.per_slice else 16, peak)
+        degree = highest_degree(d, most) if self.method == "spherical_harmonics" else 0
+        q = n_harmonics(d, degree)
+        flops += 2 * most * q * q + REGRESSION_FLOPS * q**3
+        peak = slicing_bytes(infos, most, d) + 8 * (4 * most * (q + 1) + 3 * q * q + 6 * d * d)
+        return Cost(flops, bytes_in(infos), 8 * most * (d + 2) if self.per_slice else 16, peak)
 
 
 def _wrong_directions(shape: tuple[int, ...], d: int) -> Iterator[FieldError]:

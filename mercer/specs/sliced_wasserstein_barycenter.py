@@ -15,19 +15,20 @@ from pydantic import BeforeValidator, Field, model_validator
 from mercer import plots
 from mercer.arrays import ArrayInfo, DType
 from mercer.errors import FieldError
-from mercer.points import ArrayReference, ColumnField, DatasetReference, PointsField
+from mercer.points import ArrayReference, ColumnField, PointsField
 from mercer.specs.base import Cost, Spec
 from mercer.specs.measures import (
     SUM_TOLERANCE,
     SizesField,
-    fault_of_parts,
+    check_parts,
+    given_of,
     misfits,
     refuse,
     same_dimension,
     sizes_misfit,
     stacked,
 )
-from mercer.specs.sliced import SMALL_PROJECTIONS, SORT_FLOPS, WORKING_BYTES, Projections, Seed, bytes_in, tupled
+from mercer.specs.sliced import SORT_FLOPS, WORKING_BYTES, Projections, Seed, bytes_in, size_of, tupled
 
 Shares = Annotated[
     tuple[Annotated[float, Field(ge=0)], ...],
@@ -134,17 +135,13 @@ class SlicedWassersteinBarycenter(Spec):
         Raises:
             ValueError: they have different numbers of columns.
         """
-        stack = None if weights is None else np.concatenate([np.asarray(own) for own in weights])
-        return cls(**stacked(measures), weights=stack, **options)
+        return cls(**stacked(measures, weights), **options)
 
     @model_validator(mode="after")
     def _options_fit(self) -> Self:
         if self.shares is not None:
             self._check_shares(self.shares)
-        if isinstance(self.weights, np.ndarray) and (
-            why := fault_of_parts(self.weights, self.sizes, normalize=self.normalize)
-        ):
-            raise ValueError(why)
+        check_parts(self.weights, self.sizes, normalize=self.normalize)
         return self
 
     def _check_shares(self, shares: tuple[float, ...]) -> None:
@@ -161,13 +158,7 @@ class SlicedWassersteinBarycenter(Spec):
 
     def arrays(self) -> dict[str, ArrayReference]:
         """The points, and weights and a start where they are given."""
-        given: dict[str, np.ndarray[Any, Any] | DatasetReference | None]
-        given = {"points": self.points, "weights": self.weights, "start": self.start}
-        return {name: array for name, array in given.items() if array is not None}
-
-    def needs_minima(self) -> bool:
-        """Weights are not negative."""
-        return self.weights is not None
+        return given_of(self, "points", "weights", "start")
 
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """Sizes that sum to the points, a weight for each, and a start of as many columns and points.
@@ -187,8 +178,7 @@ class SlicedWassersteinBarycenter(Spec):
 
     def batch_key(self, infos: Mapping[str, ArrayInfo]) -> str:
         """Kind, dtype, and whether it is small."""
-        size = "small" if self._projected(infos) <= SMALL_PROJECTIONS else "large"
-        return f"{self.kind}:{self.dtype}:{size}"
+        return f"{self.kind}:{self.dtype}:{size_of(self._projected(infos))}"
 
     def cost(self, infos: Mapping[str, ArrayInfo]) -> Cost:
         """(4d + 64) flops for every point of a measure and of the barycenter, direction and iteration."""

@@ -16,12 +16,13 @@ from mercer.arrays import ArrayInfo, DType
 from mercer.errors import FieldError
 from mercer.points import ArrayReference, PointsField
 from mercer.specs.base import Cost, Spec
-from mercer.specs.measures import WeightsField, misfits, refuse, same_dimension
+from mercer.specs.measures import WeightsField, refuse
 from mercer.specs.sliced import (
     Projections,
     Seed,
     arrays_of,
     bytes_in,
+    measure_misfits,
     projected,
     size_class,
     slicing_bytes,
@@ -34,9 +35,7 @@ MAX_ASSIGNED = 4_096
 ONLY_FOR = {"spiral": 3, "lebedev": 3, "equispaced": 2}
 """Dimensions that a method is made for."""
 
-Method = Literal[
-    "mc", "lcv", "ucv", "lcv_intercept", "ucv_intercept", "centred", "orthogonal", "spiral", "lebedev", "equispaced"
-]
+Method = Literal["mc", "lcv", "ucv", "centred", "orthogonal", "spiral", "lebedev", "equispaced"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class FlowSnapshots:
         return "\n".join([head, "".join(f"{name:>14}" for name in names), *rows])
 
     def plot(self, path: str | os.PathLike[str], *, target: np.ndarray[Any, Any] | None = None) -> Path:
-        """Save a picture of the snapshots in turn, in their first three coordinates, with the target beside the last.
+        """Save a picture of the snapshots in turn, in their first three coordinates, on the target in grey.
 
         Raises:
             PlotsNotInstalled: matplotlib is missing.
@@ -75,7 +74,9 @@ class FlowSnapshots:
 
 
 class SlicedWassersteinFlow(Spec):
-    """x_i <- x_i - step_size f v_i, where 2 w_i v_i is the gradient by x_i of an estimate S of SW_2^2(x, y).
+    """Gradient flow: the points x are moved to y, down the gradient of an estimate S of SW_2^2(x, y).
+
+    x_i <- x_i - step_size f v_i, where 2 w_i v_i is the gradient of S by x_i and w_i the weight of x_i.
 
     squared: f = d, a damped Newton step, because the mean of theta theta^T over the sphere is I / d.
     rooted:  f = 1 / sqrt(S), gradient descent of n SW_2(x, y) for x without weights.
@@ -85,7 +86,7 @@ class SlicedWassersteinFlow(Spec):
     snapshots steps, rounded.
 
     method: mc, orthogonal, spiral (d = 3), lebedev (d = 3) and equispaced (d = 2) average the slices over directions
-    drawn so. The others draw independent ones: lcv and ucv are the paper's control variates, with _intercept their
+    drawn so. The others draw independent ones: lcv and ucv are the paper's control variates, with `intercept` their
     coefficient is the slope of a least-squares line; centred takes the distance of the means exactly.
 
     Bonneel et al., Sliced and Radon Wasserstein Barycenters of Measures (2015), section 3.2; Nguyen and Ho, Sliced
@@ -104,7 +105,9 @@ class SlicedWassersteinFlow(Spec):
     y_weights: WeightsField | None = None
     """One weight for each point of y; equal ones when absent."""
     method: Method = "centred"
-    """How SW_2^2 is estimated: centred is the most exact for few directions."""
+    """How SW_2^2 is estimated; centred takes the distance of the means exactly."""
+    intercept: bool = False
+    """With lcv and ucv: regression with an intercept in place of the paper's coefficient."""
     n_projections: Projections = 10
     """Directions of each step; orthogonal rounds up to whole frames of d, lebedev takes the rule that comes nearest."""
     n_steps: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000
@@ -149,6 +152,8 @@ class SlicedWassersteinFlow(Spec):
     def _options_fit(self) -> Self:
         if self.snapshots > self.n_steps:
             raise ValueError(f"expected at most {self.n_steps} snapshots of {self.n_steps} steps, got {self.snapshots}")
+        if self.intercept and self.method not in ("lcv", "ucv"):
+            raise ValueError(f"expected lcv or ucv with intercept, which is of their regression, got {self.method}")
         if self.exact_w2 and not (self.x_weights is None and self.y_weights is None):
             raise ValueError("expected no weights with exact_w2, which matches points one to one")
         return self
@@ -162,21 +167,15 @@ class SlicedWassersteinFlow(Spec):
         """Both clouds, and their weights where they have them."""
         return arrays_of(self)
 
-    def needs_minima(self) -> bool:
-        """Weights are not negative."""
-        return not (self.x_weights is None and self.y_weights is None)
-
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """The same d for x and y, one that the method is made for, weights for each point, sizes that exact_w2 takes.
 
         Raises:
             InvalidSpec: naming each field at fault.
         """
-        refuse([*same_dimension(infos), *self._misfits(infos)], "The measures or the method do not fit.")
+        refuse([*measure_misfits(infos), *self._misfits(infos)], "The measures or the method do not fit.")
 
     def _misfits(self, infos: Mapping[str, ArrayInfo]) -> Iterator[FieldError]:
-        for name in ("x", "y"):
-            yield from misfits(infos, name, f"{name}_weights")
         (n, d), m = infos["x"].shape, infos["y"].shape[0]
         if (made_for := ONLY_FOR.get(self.method, d)) != d:
             yield FieldError("/method", f"expected {made_for} columns for {self.method}, got {d}")

@@ -16,10 +16,17 @@ from mercer.arrays import ArrayInfo, DType
 from mercer.points import ArrayReference, PointsField
 from mercer.specs.base import Cost, Spec
 from mercer.specs.measures import refuse, same_dimension
-from mercer.specs.sliced import SMALL_PROJECTIONS, WORKING_BYTES, Order, Projections, Seed, n_points, slicing_flops
+from mercer.specs.sliced import (
+    BYTES_PER_PROJECTION,
+    WORKING_BYTES,
+    Order,
+    Projections,
+    Seed,
+    n_points,
+    size_of,
+    slicing_flops,
+)
 
-BYTES_PER_PROJECTION = 32
-"""The number itself, the same sorted, its place as it is sorted and as it is kept."""
 DIVISIONS = 16
 """Permutations that one thread draws and computes together."""
 THREADS = 64
@@ -138,7 +145,7 @@ class SlicedWassersteinTest(Spec):
     def batch_key(self, infos: Mapping[str, ArrayInfo]) -> str:
         """Kind, dtype, and whether it is small."""
         work = n_points(infos) * self.n_projections * self.n_permutations
-        return f"{self.kind}:{self.dtype}:{'small' if work <= SMALL_PROJECTIONS else 'large'}"
+        return f"{self.kind}:{self.dtype}:{size_of(work)}"
 
     def cost(self, infos: Mapping[str, ArrayInfo]) -> Cost:
         """All n + m numbers for each of B permutations on each of L lines; memory for some lines at a time."""
@@ -147,7 +154,7 @@ class SlicedWassersteinTest(Spec):
         lines = min(BYTES_PER_PROJECTION * total * self.n_projections, WORKING_BYTES + BYTES_PER_PROJECTION * total)
         divisions = total * min(self.n_permutations, THREADS * DIVISIONS)
         frames = -(-self.n_projections // d) + 1 if self.sampling(d) == "orthogonal" else 0
-        points = 8 * d * (5 * total + 2 * self.n_projections + 4 * d * frames) + 48 * total
+        points = 8 * d * (5 * total + 3 * self.n_projections + 4 * d * frames) + 48 * total
         return Cost(
             slicing_flops(infos, self.n_projections, d) + permuting,
             8 * d * total,

@@ -49,6 +49,18 @@ def test_gram_takes_a_priority(shell, csv):
     assert json.loads(shell("gram", csv, *words)[1])["priority"] == "high"
 
 
+def test_measures_come_as_a_file_each_or_stacked_with_their_sizes(shell, tmp_path):
+    files = [tmp_path / name for name in ("x.npy", "y.npy", "all.npy")]
+    measures = np.array([[0.0], [1.0]]), np.array([[4.0], [6.0], [8.0]])
+    for path, array in zip(files, (*measures, np.concatenate(measures)), strict=True):
+        np.save(path, array)
+    several = shell("sliced-wasserstein-barycenter", *files[:2], "-o", tmp_path / "a.npy")
+    stacked = shell("sliced-wasserstein-barycenter", files[2], "--sizes", "2,3", "-o", tmp_path / "b.npy")
+    assert (several[0], stacked[0]) == (0, 0)
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
+    assert shell("sliced-wasserstein-barycenter", files[2])[0] == 2
+
+
 @pytest.mark.parametrize(("time", "expected"), [("10m", 0), ("later", 2)])
 def test_gram_takes_a_deadline(shell, csv, time, expected):
     words = ("--columns", "a,b", "--kernel", "linear()", "--json", "--cancel-after", time)

@@ -4,6 +4,7 @@ import pytest
 import mercer
 from mercer import errors
 from mercer import kernels as k
+from mercer.specs import KINDS
 from tests.client.conftest import gaussian
 
 
@@ -196,7 +197,7 @@ def test_jobs_are_listed_newest_first_and_by_state(client, gram):
 
 
 def test_the_service_describes_itself(client):
-    assert [kind["kind"] for kind in client.kinds()["kinds"]] == ["gram"]
+    assert [kind["kind"] for kind in client.kinds()["kinds"]] == list(KINDS)
     assert {kernel["family"] for kernel in client.kernels()["kernels"]} == set(k.FUNCTIONS)
 
 

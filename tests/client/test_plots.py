@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from mercer.plots import PlotsNotInstalled, block_means, clouds, convergence, evenly, heat_map, running, student_t
+from mercer.plots import (
+    Final,
+    PlotsNotInstalled,
+    block_means,
+    clouds,
+    convergence,
+    evenly,
+    heat_map,
+    running,
+    student_t,
+)
 
 
 def test_a_small_matrix_is_shown_as_it_is():
@@ -66,8 +76,10 @@ def test_the_quantiles_are_those_of_student():
     np.testing.assert_allclose(student_t(dof), t.ppf(0.975, dof), rtol=2e-3)
 
 
-@pytest.mark.parametrize("size", [2, 200])
-def test_a_convergence_is_saved(tmp_path, size):
+@pytest.mark.parametrize("size", [0, 1, 2, 200])
+@pytest.mark.parametrize("interval", [None, (0.4, 0.6)])
+def test_a_convergence_is_saved(tmp_path, size, interval):
     pytest.importorskip("matplotlib")
-    path = convergence(np.random.default_rng(0).random(size), tmp_path / "c.png", directions=13, title="lebedev")
+    values = np.random.default_rng(0).random(size)
+    path = convergence(values, tmp_path / "c.png", final=Final(0.5, interval, 13 * size or 1), title="lebedev")
     assert path.read_bytes().startswith(b"\x89PNG")

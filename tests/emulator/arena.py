@@ -16,6 +16,7 @@ POISON = 0xFF
 
 _FLAGS = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
 _libc = ctypes.CDLL(None, use_errno=True)
+_MAP_FAILED = ctypes.c_void_p(-1).value
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
 _libc.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -26,16 +27,17 @@ class Arena:
     """Device memory of a certain size."""
 
     def __init__(self, n_bytes: int) -> None:
-        self._free = n_bytes
+        self.free = n_bytes
+        """Bytes that are left."""
         self._blocks: dict[int, Block] = {}
 
     def empty(self, size: int, dtype: np.dtype) -> np.ndarray:
         """A poisoned array, whose memory is given back when nobody holds it any more."""
         n_bytes = size * dtype.itemsize
-        if n_bytes > self._free:
-            raise MemoryError(f"the emulated device has {self._free} bytes free, {n_bytes} were asked for")
+        if n_bytes > self.free:
+            raise MemoryError(f"the emulated device has {self.free} bytes free, {n_bytes} were asked for")
         block = Block(n_bytes)
-        self._free -= n_bytes
+        self.free -= n_bytes
         self._blocks[block.start] = block
         memory = (ctypes.c_ubyte * n_bytes).from_address(block.start)
         weakref.finalize(memory, self._release, block.start, n_bytes)
@@ -46,7 +48,7 @@ class Arena:
         return self._blocks.get(array.ctypes.data)
 
     def _release(self, start: int, n_bytes: int) -> None:
-        self._free += n_bytes
+        self.free += n_bytes
         self._blocks.pop(start).unmap()
 
 
@@ -57,6 +59,8 @@ class Block:
         inner = max(-(-n_bytes // PAGE), 1) * PAGE
         self._length = inner + 2 * GUARD
         self._base = _libc.mmap(None, self._length, 0, _FLAGS, -1, 0)
+        if self._base == _MAP_FAILED:
+            raise OSError(ctypes.get_errno(), f"{self._length} bytes could not be mapped")
         _libc.mprotect(self._base + GUARD, inner, mmap.PROT_READ | mmap.PROT_WRITE)
         ctypes.memset(self._base + GUARD, POISON, inner)
         self.start = self._base + GUARD + inner - -(-n_bytes // ALIGNMENT) * ALIGNMENT

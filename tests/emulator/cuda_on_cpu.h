@@ -81,7 +81,8 @@ template <typename T> struct Type<T*> {
     }
 };
 #define EMULATOR_TYPE(type) template <> struct Type<type> { static const char* name() { return #type; } };
-EMULATOR_TYPE(unsigned char) EMULATOR_TYPE(int) EMULATOR_TYPE(long long) EMULATOR_TYPE(float) EMULATOR_TYPE(double)
+EMULATOR_TYPE(unsigned char) EMULATOR_TYPE(int) EMULATOR_TYPE(long long) EMULATOR_TYPE(unsigned long long)
+EMULATOR_TYPE(float) EMULATOR_TYPE(double)
 
 template <typename T, T... I> struct Indices {};
 
@@ -127,6 +128,7 @@ template <typename To, typename From> static To bit_cast(From value) {
     [[maybe_unused]] static inline float name(float x) { return name##f(x); }
 EMULATOR_MATH(exp) EMULATOR_MATH(log1p) EMULATOR_MATH(sqrt) EMULATOR_MATH(sin) EMULATOR_MATH(asin) EMULATOR_MATH(tanh)
 EMULATOR_MATH(fabs)
+extern "C" double pow(double, double);
 template <typename T> static inline T min(T a, T b) { return b < a ? b : a; }
 template <typename T> static inline T max(T a, T b) { return a < b ? b : a; }
 

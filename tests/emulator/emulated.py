@@ -25,7 +25,12 @@ class _Launch(ctypes.Structure):
         ("block", ctypes.c_uint * 3),
         ("order", ctypes.c_int),
         ("seed", ctypes.c_ulonglong),
+        ("stacks", ctypes.c_void_p),
     )
+
+
+_stacks = ctypes.c_void_p()
+"""Of a block's threads, in every kernel's library: made by the first launch."""
 
 
 class EmulatedDevice:
@@ -57,6 +62,15 @@ class EmulatedDevice:
     def get(self, array: np.ndarray) -> np.ndarray:
         return array.copy()
 
+    def free(self) -> int:
+        return self._arena.free
+
+    def sort(self, keys: np.ndarray) -> None:
+        keys.sort()
+
+    def argsort(self, keys: np.ndarray) -> np.ndarray:
+        return self.put(keys.argsort(kind="stable"))
+
     def launch(self, file: str, expression: str, n_blocks: int, n_threads: int, arguments: Sequence[Any]) -> None:
         signature = loader.signature(file, expression)
         loader.check(signature, arguments)
@@ -73,7 +87,8 @@ class EmulatedDevice:
             if isinstance(argument, np.ndarray) and self._arena.block(argument) is None:
                 raise Fault(f"argument {position} is not in the device's memory")
         pointers = (ctypes.c_void_p * len(values))(*(value.ctypes.data for value in values))
-        message = built.run(ctypes.byref(_Launch(grid, block, self._order, self._seed)), pointers).decode()
+        launch = _Launch(grid, block, self._order, self._seed, ctypes.addressof(_stacks))
+        message = built.run(ctypes.byref(launch), pointers).decode()
         if message:
             raise Fault(self._with_argument(message, arguments))
         for position, argument in enumerate(arguments):

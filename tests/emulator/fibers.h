@@ -34,6 +34,7 @@ struct Launch {                               // as in emulated.py
     uint3 grid, block;
     int order;
     unsigned long long seed;
+    char** stacks;                            // of all the process's kernels; null until the first of them makes them
 };
 
 static Fiber fibers[MAX_THREADS], *self;      // self: the one that runs, or is being looked at
@@ -46,6 +47,7 @@ static bool in_fiber;
 static char message[512];                     // the first fault; empty while all is well
 static void (*kernel)(void**);
 static void** arguments;
+static char* stacks;
 
 // --- fibers ----------------------------------------------------------------------------------------------------------
 
@@ -109,10 +111,15 @@ static char* pages(size_t bytes) {
     return (char*)mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
+/* One stack for each thread of a block, above a page that may not be touched. The guards split the mapping in two
+   thousand, of which Linux allows a process 65,530: hence one set, not one for each kernel's library. */
+static char* guarded_stacks() {
+    char* made = pages(MAX_THREADS * STACK_BYTES);
+    for (int t = 0; t < MAX_THREADS; t++) mprotect(made + t * STACK_BYTES, PAGE_BYTES, PROT_NONE);
+    return made;
+}
+
 static void start(int thread) {
-    static char* stacks = pages(MAX_THREADS * STACK_BYTES);
-    static bool guarded[MAX_THREADS];
-    if (!guarded[thread]) guarded[thread] = !mprotect(stacks + thread * STACK_BYTES, PAGE_BYTES, PROT_NONE);
     void** top = (void**)(stacks + (thread + 1) * STACK_BYTES) - SAVED_WORDS;
     memset(top, 0, SAVED_WORDS * sizeof(void*));
     top[RETURN_WORD] = (void*)fiber_main;
@@ -233,6 +240,8 @@ static const char* run(const Launch& launch, void (*entry)(void**), void** argv)
     message[0] = 0;
     kernel = entry;
     arguments = argv;
+    if (!*launch.stacks) *launch.stacks = guarded_stacks();
+    stacks = *launch.stacks;
     grid_size = launch.grid;
     block_size = launch.block;
     n_threads = (int)(block_size.x * block_size.y * block_size.z);

@@ -7,6 +7,7 @@ import numpy as np
 import ot
 import pytest
 from scipy.special import softmax
+from scipy.stats import sem
 
 from gpu.device import Device
 from gpu.ops import energy_based_sliced_wasserstein as op
@@ -102,6 +103,16 @@ def test_an_energy_that_grows_faster_gives_more():
     several = [estimate(task(x, y, energy="power", exponent=exponent)).power for exponent in (0.1, 1.0, 3.0, 100.0)]
     assert several == sorted(several)
     assert estimate(task(x, y, energy="power", exponent=1.0)).power == estimate(task(x, y, energy="identity")).power
+
+
+def test_an_energy_that_hardly_grows_gives_the_mean_of_the_slices_and_its_error():
+    got = estimate(task(cloud(9, 3, 1), cloud(9, 3, 2), energy="power", exponent=1e-9, n_projections=5))
+    assert got.power == pytest.approx(got.costs.mean(), rel=1e-7)
+    assert got.power_error == pytest.approx(sem(got.costs), rel=1e-7)
+    assert got.n_effective == pytest.approx(5)
+    assert got.power_interval == pytest.approx(
+        [got.power + sign * 1.96 * got.power_error for sign in (-1, 1)], rel=1e-4
+    )
 
 
 def test_no_energy_overflows():

@@ -7,7 +7,8 @@ from itertools import product
 import numpy as np
 import ot
 import pytest
-from scipy.stats import wasserstein_distance
+from scipy.stats import sem, wasserstein_distance
+from scipy.stats import t as student
 
 from gpu.device import Device
 from gpu.ops import generalised_sliced_wasserstein as op
@@ -78,6 +79,9 @@ def test_every_slice_is_pots_of_the_values(n, m, d, weighted, p, dtype, function
     assert got.power == pytest.approx(np.mean(expected), rel=TOLERANCE[dtype])
     assert got.distance == pytest.approx(got.power ** (1 / p), rel=1e-14)
     assert got.power == pytest.approx(op.reference(given), rel=TOLERANCE[dtype])
+    assert got.power_error == pytest.approx(sem(got.costs), rel=1e-12)
+    low, high = student.interval(0.95, 7, got.power, got.power_error)
+    assert got.power_interval == pytest.approx((max(0.0, low), high), rel=1e-12)
     np.testing.assert_allclose(np.linalg.norm(thetas, axis=1), 1, rtol=1e-14)
     assert thetas.shape == (8, got.n_parameters)
 

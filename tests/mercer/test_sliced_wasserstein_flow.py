@@ -28,6 +28,7 @@ def sized(n, m, d, **others):
         ({"step_size": float("inf")}, "finite"),
         ({"seed": -1}, "greater than or equal to 0"),
         ({"method": "gaussian_cv"}, "Input should be 'mc'"),
+        ({"method": "centred", "intercept": True}, "expected lcv or ucv with intercept"),
         ({"n_steps": 3, "snapshots": 4}, "expected at most 3 snapshots of 3 steps, got 4"),
         ({"exact_w2": True, "x_weights": [0.5, 0.5]}, "expected no weights with exact_w2"),
         ({"x_weights": [0.5, 0.6]}, "expected weights that sum to 1"),

@@ -31,6 +31,23 @@ async def test_what_is_served_is_what_is_written(client):
     assert (await client.get("/openapi.json")).json() == yaml.safe_load((ROOT / "openapi.yaml").read_text())
 
 
+def test_what_is_made_is_linked_to_all_that_takes_it(document):
+    for method, path, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            linked = {link["operationId"] for link in answer.get("links", {}).values()}
+            parameters = {name for link in answer.get("links", {}).values() for name in link["parameters"]}
+            taking = {
+                other["operationId"]
+                for _, there, other in operations(document)
+                for name in parameters
+                if f"{{{name}}}" in there
+            }
+            assert linked == taking - {operation["operationId"]}, (method, path, status)
+    assert document["paths"]["/v1/jobs"]["post"]["responses"]["202"]["links"]["show_v1_jobs__job_id__get"][
+        "parameters"
+    ] == {"job_id": "$response.body#/id"}
+
+
 def test_every_route_is_described(document):
     served = {(method.lower(), route.path) for route in bare_app().routes for method in route.methods}
     described = {(method, path) for method, path, _ in operations(document)}

@@ -248,11 +248,22 @@ async def test_an_unknown_address_is_a_problem(client, method, path):
     assert_problem(await client.request(method, path), 404, "not-found", detail=path)
 
 
-async def test_a_method_that_an_address_has_not_is_a_problem(client):
-    answer = await client.delete("/v1/kinds")
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/v1/kinds", "GET"),
+        ("/v1/jobs", "GET, POST"),
+        ("/v1/jobs/retry-dead", "POST"),
+        ("/v1/jobs/one", "GET"),
+        (f"/v1/datasets/sha256:{'0' * 64}", "DELETE, GET, HEAD, PUT"),
+        ("/v1/webhooks/one", "DELETE, GET, PATCH"),
+    ],
+)
+async def test_a_method_that_an_address_has_not_is_a_problem_that_names_all_it_has(client, path, methods):
+    answer = await client.options(path)
     assert answer.status_code == 405
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.headers["allow"] == "GET"
+    assert answer.headers["allow"] == methods
     assert answer.json()["type"] == "about:blank"
 
 

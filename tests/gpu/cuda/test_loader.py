@@ -6,26 +6,47 @@ import numpy as np
 import pytest
 
 from gpu import leaves
-from gpu.cuda import loader, packing
+from gpu.cuda import loader, packing, sliced_large, sliced_packing
 from gpu.matern import COEFFICIENTS, HEADER, SEGMENT_BITS
 
 SINGLE, DOUBLE = np.dtype("float32"), np.dtype("float64")
 GRAM = "gram_leaf<float, double, Base::DOT, Function::TANH>"
 
 
-@pytest.mark.parametrize("enum", [leaves.Base, leaves.Function, leaves.Op], ids=lambda enum: enum.__name__)
-def test_the_device_numbers_things_as_the_host_does(enum):
-    (names,) = re.findall(rf"enum class {enum.__name__} {{([^}}]*)}}", loader.source("gram.cu"))
+ENUMS = {
+    "gram.cu": [leaves.Base, leaves.Function, leaves.Op],
+    "sliced_wasserstein.cu": [sliced_packing.Capacity, sliced_packing.Mass],
+    "sliced_large.cu": [sliced_large.Keys],
+}
+RECORDS = [
+    ("gram.cu", "Job", packing.JOB),
+    ("gram.cu", "Leaf", packing.LEAF),
+    ("gram.cu", "Instruction", packing.INSTRUCTION),
+    ("sliced_wasserstein.cu", "Request", sliced_packing.REQUEST),
+]
+CONSTANTS = [
+    ("gram.cu", "TILE", packing.TILE),
+    ("gram.cu", "MAX_BELOW", packing.MAX_STACK - 1),
+    ("gram.cu", "COEFFICIENTS", COEFFICIENTS),
+    ("gram.cu", "HEADER", HEADER),
+    ("sliced_wasserstein.cu", "LANES", sliced_packing.LANES),
+    ("sliced_wasserstein.cu", "WHOLE", f"1LL << {sliced_packing.WHOLE.bit_length() - 1}"),
+    ("sliced_wasserstein.cu", "TEAMS", f"IS_WARP \\? {sliced_packing.WARP_TEAMS} : 1"),
+    ("sliced_large.cu", "PART", sliced_large.PART),
+    ("sliced_large.cu", "THREADS", sliced_large.N_THREADS),
+]
+
+
+@pytest.mark.parametrize(("file", "enum"), [(file, enum) for file, enums in ENUMS.items() for enum in enums])
+def test_the_device_numbers_things_as_the_host_does(file, enum):
+    (names,) = re.findall(rf"enum class {enum.__name__} {{([^}}]*)}}", loader.source(file))
     assert [name for name in re.split(r"[,\s]+", names) if name] == [member.name for member in enum]
     assert list(enum) == list(range(len(enum)))
 
 
-@pytest.mark.parametrize(
-    ("struct", "record"),
-    [("Job", packing.JOB), ("Leaf", packing.LEAF), ("Instruction", packing.INSTRUCTION)],
-)
-def test_the_device_lays_out_records_as_the_host_does(struct, record):
-    (body,) = re.findall(rf"struct {struct} {{(.*?)}};", loader.source("gram.cu"), re.DOTALL)
+@pytest.mark.parametrize(("file", "struct", "record"), RECORDS)
+def test_the_device_lays_out_records_as_the_host_does(file, struct, record):
+    (body,) = re.findall(rf"struct {struct} {{(.*?)}};", loader.source(file), re.DOTALL)
     fields = re.findall(r"(long long|double) ([\w, ]+);", body)
     declared = [(name, ctype) for ctype, names in fields for name in names.split(", ")]
     ctypes = {"i8": "long long", "f8": "double"}
@@ -33,17 +54,15 @@ def test_the_device_lays_out_records_as_the_host_does(struct, record):
     assert record.itemsize == 8 * len(declared)
 
 
-@pytest.mark.parametrize(
-    ("constant", "value"),
-    [
-        ("TILE", packing.TILE),
-        ("MAX_BELOW", packing.MAX_STACK - 1),
-        ("COEFFICIENTS", COEFFICIENTS),
-        ("HEADER", HEADER),
-    ],
-)
-def test_the_device_has_the_hosts_constants(constant, value):
-    assert re.search(rf"\b{constant} = {value}\b", loader.source("gram.cu"))
+@pytest.mark.parametrize(("file", "constant", "value"), CONSTANTS)
+def test_the_device_has_the_hosts_constants(file, constant, value):
+    assert re.search(rf"\b{constant} = {value}[;, ]", loader.source(file))
+
+
+@pytest.mark.parametrize("capacity", sliced_packing.Capacity)
+def test_a_team_of_the_device_sorts_as_many_atoms_as_the_host_thinks(capacity):
+    assert capacity.name == f"C{capacity.atoms}"
+    assert capacity.threads * min(capacity.atoms // 32, sliced_packing.MAX_ITEMS) == capacity.atoms
 
 
 def test_the_device_reads_the_matern_table_by_the_hosts_segments():

@@ -4,10 +4,10 @@ from scipy.integrate import quad
 
 from gpu.sliced import controls
 from gpu.sliced.directions import directions, stream
-from gpu.sliced.harmonics import HIGHEST, highest_degree, monomials
+from gpu.sliced.harmonics import monomials
 from gpu.sliced.measures import Measure, pair
 from gpu.sliced.slices import Slices, costs
-from mercer.specs.sliced_wasserstein import directions_for_harmonics, n_harmonics
+from mercer.specs.harmonics import HIGHEST_DEGREE, directions_for_harmonics, highest_degree, n_harmonics
 from tests.gpu.sliced.estimating import cloud, cpu, units, weights
 
 
@@ -49,6 +49,15 @@ def test_the_mean_of_the_gaussian_control_is_its_integral_over_the_circle():
     expected = quad(integrand, 0, np.pi, epsabs=1e-12, epsrel=1e-12)[0] / np.pi
     mean, error = controls.gaussian_mean(moments, 20_000, stream(0))
     assert abs(mean - expected) < 4 * error < 1e-3 * expected
+
+
+def test_the_mean_of_the_gaussian_control_is_that_of_a_lebedev_rule_where_variances_are_far_apart():
+    """Here the terms of second and third order are large, and so would be an error in their means."""
+    moments = controls.Moments(np.zeros(3), np.diag([1.0, 1.0, 9.0]), np.diag([4.0, 1.0, 0.5]))
+    drawn = directions("lebedev", 3, 10_000, stream(0))
+    expected = drawn.weights @ moments.forms(drawn.rows).gaussian
+    mean, error = controls.gaussian_mean(moments, 40_000, stream(0))
+    assert abs(mean - expected) < 4 * error < 3e-3 * expected
 
 
 @pytest.mark.parametrize("d", [3, 5, 12])
@@ -93,7 +102,8 @@ def test_monomials_on_a_lebedev_rule_have_their_means_to_rounding():
 
 
 def test_the_degree_grows_with_the_number_of_directions():
-    assert [highest_degree(3, n) for n in (24, 25, 51, 52, 90, 91)] == [0, 2, 2, 4, 4, 6]
-    assert highest_degree(3, 10**6) == HIGHEST
-    assert highest_degree(64, 6_000) == 0
-    assert directions_for_harmonics(64, 2) == 10 + 3 * (64 * 65 // 2 - 1)
+    assert [highest_degree(3, n) for n in (34, 35, 79, 80, 144, 145)] == [0, 2, 2, 4, 4, 6]
+    assert highest_degree(3, 10**6) == HIGHEST_DEGREE
+    assert highest_degree(10, 10**6) == 4  # of degree 6 there are 5,004
+    assert highest_degree(64, 10_000) == 0
+    assert directions_for_harmonics(64, 2) == 10 + 5 * (64 * 65 // 2 - 1)

@@ -50,7 +50,8 @@ def test_a_seed_and_a_replicate_give_the_same_bits_and_others_give_others(method
         ("lebedev", 3, 400, (4, 97)),
         ("lebedev", 3, 100_000, (35, 2_905)),
         ("spiral", 3, 100, (2, 50)),
-        ("equispaced", 2, 1_000, (4, 250)),
+        ("equispaced", 2, 100, (4, 25)),
+        ("equispaced", 2, 1_000, (4, 251)),
     ],
 )
 def test_the_layout_comes_near_to_what_was_asked_for(method, d, n, expected):

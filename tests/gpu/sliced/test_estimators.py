@@ -115,6 +115,16 @@ def test_intervals_have_students_quantile(freedom, alpha):
     np.testing.assert_allclose(half_width(Mean(1.0, 2.0, freedom), alpha), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize(("turns", "alpha"), [(4, 0.05), (4, 0.0125), (8, 0.05), (8, 0.025)])
+def test_intervals_of_shifted_grids_hold_the_integral_of_a_function_with_a_kink(turns, alpha):
+    """t (1 - t), whose kink is where the circle closes; 20,000 times so many grids of 25 steps."""
+    grids = (np.arange(25) + stream(0).random((20_000, turns, 1))) / 25
+    found = (grids * (1 - grids)).mean(axis=2)
+    widths = [half_width(Mean(0.0, float(error), turns - 1, shifted=True), alpha) for error in stats.sem(found, axis=1)]
+    missed = (np.abs(found.mean(axis=1) - 1 / 6) > widths).sum()
+    assert stats.binomtest(int(missed), 20_000, alpha).pvalue > 1e-4
+
+
 def test_an_error_of_zero_or_none_has_no_quantile():
     assert half_width(Mean(1.0, 0.0, 0)) == 0
     assert half_width(Mean(1.0, None, 0)) is None

@@ -107,6 +107,15 @@ def test_zero_weights_move_nothing_and_are_not_moved():
     assert not got[a == 0].any()
 
 
+def test_an_atom_too_light_for_the_sum_is_moved_all_the_same_and_to_what_has_weight():
+    x, y = (
+        Measure(np.array([[0.0], [1.0]]), np.array([1.0, 1e-20])),
+        Measure(np.array([[5.0], [9.0]]), np.array([1.0, 0])),
+    )
+    got = slope(x, target(y, DOUBLE), np.ones((1, 1)), np.ones(1), cpu())
+    np.testing.assert_allclose(got.velocity, [[-5.0], [-4.0]])
+
+
 @pytest.mark.parametrize("dtype", [DOUBLE, SINGLE], ids=str)
 def test_equal_numbers_are_ordered_by_their_indices(dtype):
     u = np.random.default_rng(0).integers(-3, 3, (4, 200)).astype(dtype)

@@ -35,8 +35,9 @@ def test_the_slices_are_those_of_the_formula(p):
     x, y = cloud(12, 4), cloud(17, 4, seed=1)
     a = weights(12)[:, None]
     ours = estimate(x, y, p=p, x_weights=a, n_projections=30, method="mc", per_slice=True)
+    given = task(x, y, p=p, x_weights=a)
     for theta, cost in zip(ours.directions, ours.costs, strict=True):
-        np.testing.assert_allclose(cost, op.reference(theta, {"x": x, "y": y, "x_weights": a}, p), rtol=1e-12)
+        np.testing.assert_allclose(cost, op.reference(given, theta), rtol=1e-12)
 
 
 @pytest.mark.parametrize("method", ["auto", "exact"])
@@ -48,6 +49,8 @@ def test_on_a_line_it_is_the_wasserstein_distance(method, weighted):
     theirs = wasserstein_distance(x[:, 0], y[:, 0], *given.values())
     np.testing.assert_allclose(ours.distance, theirs, rtol=1e-12)
     assert (ours.power_error, ours.n_projections, ours.method) == (0.0, 1, "exact")
+    if method == "auto":
+        assert estimate(x, y, p=1.0, rel_tol=1e-9, max_projections=1, **given).distance == ours.distance
 
 
 @every_method
@@ -152,6 +155,15 @@ def test_the_unit_of_length_changes_nothing(scale):
         np.testing.assert_allclose(large.distance_error, small.distance_error * scale, rtol=1e-6)
 
 
+def test_costs_near_the_end_of_the_range_have_an_error_or_a_reason():
+    x, y = cloud(20, 4) * 1e100, cloud(20, 4, seed=1) * 1e100
+    ours, small = estimate(x, y, method="orthogonal"), estimate(x / 1e100, y / 1e100, method="orthogonal")
+    np.testing.assert_allclose(ours.power_error / 1e200, small.power_error, rtol=1e-6)
+    np.testing.assert_allclose(ours.n_effective, small.n_effective, rtol=1e-6)
+    with pytest.raises(InvalidSpec, match="too far apart"), np.errstate(over="ignore", invalid="ignore"):
+        estimate(x, y, method="ucv")
+
+
 def test_a_seed_gives_the_same_bits_and_another_seed_others():
     x, y = cloud(20, 4), cloud(25, 4, seed=1)
     for method in ("mc", "auto", "gaussian_cv"):
@@ -247,6 +259,13 @@ def test_auto_chooses_by_dimension_order_and_number(d, p, n, expected):
     assert ours.reason != "as asked for"
 
 
+@pytest.mark.parametrize("method", ["mc", "orthogonal", "spiral", "lebedev"])
+def test_slices_times_their_weights_are_the_plain_mean(method):
+    ours = estimate(cloud(9, 3), cloud(8, 3, seed=1), method=method, n_projections=60, per_slice=True)
+    assert ours.slice_weights @ ours.costs == pytest.approx(ours.power, rel=1e-12)
+    assert ours._replicate_means().mean() == pytest.approx(ours.power, rel=1e-12)
+
+
 def test_directions_that_are_drawn_in_pieces_are_as_many(monkeypatch):
     monkeypatch.setattr("gpu.sliced.work.PIECE_NUMBERS", 64)
     x, y = cloud(9, 4), cloud(8, 4, seed=1)
@@ -302,7 +321,7 @@ def test_a_tolerance_that_the_limit_cannot_meet_fails_with_the_estimate():
     truth = estimate(x, y, n_projections=2_000).power
     said = float(error.detail.partition("SW_p^p = ")[2].split(" ")[0])
     assert said == pytest.approx(truth, rel=0.2)
-    with pytest.raises(JobFailed, match="no two replicates fit"):
+    with pytest.raises(JobFailed, match="not even the first round"):
         estimate(x, y, method="orthogonal", rel_tol=0.1, max_projections=9)
 
 
