@@ -1,0 +1,239 @@
+"""Private releases on real records: `make setup-bench`, then `python -m benchmarks.private_density [--save]`.
+
+Each section is one statistic of one data set by several mechanisms at epsilon = 0.1, 1 and 10 (delta = 1e-6 with
+Gaussian noise), add or remove one: what the released answers are off the exact ones by, beside what other
+implementations of the same mechanism had. `--only digits` runs the sections whose names begin so and keeps the figures
+of the others. A new section is a function that yields rows, and a line in SECTIONS.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from benchmarks import private_data
+from benchmarks.private_data import Data
+from benchmarks.report import RESULTS, save
+from gpu.device import Device
+from gpu.leaves import Floats
+from gpu.ops import gram, private_density
+from gpu.task import Task
+from mercer import kernels as k
+from mercer.privacy.density import DensityRelease
+from mercer.privacy.terms import Box, Neighbours, Terms
+from mercer.specs import Gram, PrivateDensity
+
+NAME = "private_density"
+CPU = Device("cpu")
+EPSILONS = (0.1, 1.0, 10.0)
+DELTA = 1e-6
+RECORDS_AT_ONCE = 20_000
+ABSENT = PrivateDensity.examples[0]["x"]
+"""Releases are made by the operation itself, which looks up no data set."""
+
+
+class Row(NamedTuple):
+    """What one mechanism is off by at one epsilon."""
+
+    method: str
+    epsilon: float
+    value: float
+    elsewhere: float | None = None
+    """The same of another implementation."""
+    noise: float | None = None
+    """The standard deviation of the noise alone, as the release states it."""
+    query_us: float | None = None
+    """Processor time of one of many questions asked together."""
+
+
+class Section(NamedTuple):
+    """One statistic of one data set."""
+
+    measure: str
+    """What the values are."""
+    rows: Callable[[], Iterable[Row]]
+
+
+class Case(NamedTuple):
+    """One mechanism for kernel sums."""
+
+    method: str
+    fields: Mapping[str, Any]
+    """Of PrivateDensity."""
+    elsewhere: Sequence[float | None] = (None, None, None)
+    """For each of EPSILONS."""
+
+
+def density(data: Data, squared_bandwidth: float, cases: Sequence[Case], releases: int) -> Iterator[Row]:
+    """The mean absolute error of the mean of e^(-|x - y|^2 / squared bandwidth), over the points and some releases."""
+    kernel = k.Gaussian(lengthscale=(squared_bandwidth / 2) ** 0.5)
+    exact = kernel_sums(kernel, data)
+    for case in cases:
+        for epsilon, elsewhere in zip(EPSILONS, case.elsewhere, strict=True):
+            errors, spent_s = [], 0.0
+            for seed in range(releases):
+                spec = PrivateDensity(
+                    x=ABSENT, kernel=kernel, epsilon=epsilon, feature_seed=seed, release_id="0" * 32, **case.fields
+                )
+                release = released(spec, data.records)
+                start = time.process_time()
+                answer = release(data.points)
+                spent_s += time.process_time() - start
+                errors.append(np.abs(answer.sums - exact).mean() / len(data.records))
+            noise, query_us = answer.noise_error / len(data.records), 1e6 * spent_s / releases / len(data.points)
+            yield Row(case.method, epsilon, float(np.mean(errors)), elsewhere, noise, query_us)
+
+
+def kernel_sums(kernel: k.Gaussian, data: Data) -> Floats:
+    """Exact sums over the records at the points: row sums of Gram matrices, as the service computes them."""
+    sums = np.zeros(len(data.points))
+    for start in range(0, len(data.records), RECORDS_AT_ONCE):
+        arrays = {"x": data.points, "y": data.records[start : start + RECORDS_AT_ONCE]}
+        (matrix,) = gram.run([Task(Gram(kernel=kernel, **arrays), arrays)], CPU)
+        sums += matrix.array().sum(axis=1)
+    return sums
+
+
+def released(spec: PrivateDensity, records: Floats) -> DensityRelease:
+    """A release of records in the unit cube, which costs no budget here."""
+    d = records.shape[1]
+    box = Box(low=[0.0] * d, high=[1.0] * d)
+    terms = Terms(
+        epsilon=100.0, delta=1e-3, neighbours=Neighbours.ADD_OR_REMOVE_ONE, domain=box, max_records=len(records)
+    )
+    (answer,) = private_density.run([Task(spec, {"x": records}, about={"x": terms})], CPU)
+    return DensityRelease(answer.array(), answer.facts | {"release": spec.release_id})
+
+
+def fourier(m: int, laplace: Sequence[float | None], gaussian: Sequence[float | None]) -> list[Case]:
+    """Random frequencies, m of them, with both kinds of noise: LSQ's mechanism, and what Gaussian noise makes of it."""
+    return [
+        Case(f"random Fourier features, m = {m:,}, Laplace", {"n_features": m}, laplace),
+        Case(f"random Fourier features, m = {m:,}, Gaussian", {"n_features": m, "delta": DELTA}, gaussian),
+    ]
+
+
+def digits() -> Iterator[Row]:
+    """A bandwidth that covers many digits."""
+    cases = [
+        *fourier(1_024, (0.33, 3.3e-2, 8.8e-3), (1.9e-2, 8.1e-3, 8.2e-3)),
+        *fourier(4_096, (0.70, 7.6e-2, 7.1e-3), (1.9e-2, 4.0e-3, 3.4e-3)),
+    ]
+    return density(private_data.digits(), 8.0, cases, releases=10)
+
+
+def narrow_digits() -> Iterator[Row]:
+    """A bandwidth that covers few."""
+    cases = fourier(4_096, (0.62, 6.3e-2, 6.6e-3), (1.8e-2, 3.0e-3, 2.2e-3))
+    return density(private_data.digits(), 3.0, cases, releases=10)
+
+
+def patches() -> Iterator[Row]:
+    """Many records of many dimensions, where the features err more than the noise."""
+    cases = fourier(1_024, (8.7e-3, 8.1e-3, 8.1e-3), (8.1e-3, 8.1e-3, 8.1e-3))
+    return density(private_data.patches(), 2.0, cases, releases=3)
+
+
+def flights() -> Iterator[Row]:
+    """Many records of two dimensions."""
+    return density(private_data.flights(), 0.02, fourier(1_024, (7.1e-3, 6.9e-3, 7.0e-3), (None,) * 3), releases=3)
+
+
+def narrow_flights() -> Iterator[Row]:
+    """The same with a bandwidth of a tenth."""
+    return density(private_data.flights(), 0.002, fourier(1_024, (5.1e-3, 4.8e-3, 4.8e-3), (None,) * 3), releases=3)
+
+
+OF_THE_MEAN = "mean absolute error of the mean kernel value"
+SECTIONS = {
+    "digits, s2 = 8": Section(OF_THE_MEAN, digits),
+    "digits, s2 = 3": Section(OF_THE_MEAN, narrow_digits),
+    "patches, s2 = 2": Section(OF_THE_MEAN, patches),
+    "flights, s2 = 0.02": Section(OF_THE_MEAN, flights),
+    "flights, s2 = 0.002": Section(OF_THE_MEAN, narrow_flights),
+}
+
+
+def main() -> None:
+    """Measures, prints, and with --save keeps the figures and the picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="sections whose names begin so")
+    parser.add_argument("--save", action="store_true", help="keep the figures and the picture in benchmarks/results/")
+    arguments = parser.parse_args()
+    known = kept()
+    for name, section in SECTIONS.items():
+        if name.startswith(arguments.only):
+            rows = [row._asdict() for row in section.rows()]
+            known[name] = {"measure": section.measure, "rows": rows}
+            print(markdown(name, section.measure, [Row(**row) for row in rows]), "\n", flush=True)
+    if arguments.save:
+        sections = {name: known[name] for name in SECTIONS if name in known}
+        print(save(NAME, {"delta": DELTA, "sections": sections}))
+        print(draw(sections))
+
+
+def kept() -> dict[str, Any]:
+    """The sections of the last run that was saved."""
+    path = RESULTS / f"{NAME}.json"
+    return json.loads(path.read_text())["sections"] if path.exists() else {}
+
+
+def markdown(name: str, measure: str, rows: Sequence[Row]) -> str:
+    """The table as benchmarks/README.md has it: in brackets what was had elsewhere."""
+    epsilons = sorted({row.epsilon for row in rows})
+    lines = [
+        f"| {name}: {measure} | " + " | ".join(f"epsilon = {epsilon:g}" for epsilon in epsilons) + " | us a query |",
+        "|---" * (len(epsilons) + 2) + "|",
+    ]
+    for method in dict.fromkeys(row.method for row in rows):
+        own = {row.epsilon: row for row in rows if row.method == method}
+        cells = [_cell(own.get(epsilon)) for epsilon in epsilons]
+        times = [row.query_us for row in own.values() if row.query_us is not None]
+        lines.append(f"| {method} | " + " | ".join(cells) + f" | {f'{min(times):.0f}' if times else ''} |")
+    return "\n".join(lines)
+
+
+def _cell(row: Row | None) -> str:
+    if row is None:
+        return ""
+    return f"{row.value:.2g}" + ("" if row.elsewhere is None else f" ({row.elsewhere:.2g})")
+
+
+def draw(sections: Mapping[str, Any]) -> Path:
+    """A panel for each section; rings are what was had elsewhere."""
+    from matplotlib.figure import Figure  # optional
+
+    columns = min(3, len(sections))
+    lines = -(-len(sections) // columns)
+    figure = Figure(figsize=(5 * columns, 3.8 * lines), layout="constrained")
+    for axes, (name, section) in zip(
+        figure.subplots(lines, columns, squeeze=False).flat, sections.items(), strict=False
+    ):
+        rows = [Row(**row) for row in section["rows"]]
+        for method in dict.fromkeys(row.method for row in rows):
+            own = [row for row in rows if row.method == method]
+            (line,) = axes.plot([row.epsilon for row in own], [row.value for row in own], marker=".", label=method)
+            there = [row for row in own if row.elsewhere is not None]
+            axes.plot(
+                [row.epsilon for row in there],
+                [row.elsewhere for row in there],
+                marker="o",
+                fillstyle="none",
+                linestyle="none",
+                color=line.get_color(),
+            )
+        axes.set(title=name, xlabel="epsilon", ylabel=section["measure"], xscale="log", yscale="log")
+        axes.legend(fontsize=7)
+    path = RESULTS / f"{NAME}.png"
+    figure.savefig(path, dpi=110)
+    return path
+
+
+if __name__ == "__main__":
+    main()
