@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -9,13 +10,10 @@ import numpy as np
 
 from gpu.device import Device
 from gpu.leaves import Floats
-from gpu.private.fourier import FourierSums
 from gpu.private.noise import discrete_laplace, rounded_gaussian
-from gpu.private.pipeline import exact_sums
+from gpu.private.pipeline import Integers, exact_sums
 from gpu.task import Answer, Task
-from mercer.privacy.density import digest
-from mercer.privacy.fourier import FourierFeatures
-from mercer.privacy.recipe import BITS, Recipe
+from mercer.privacy.recipe import Recipe
 from mercer.privacy.terms import Terms
 from mercer.specs.private_density import PrivateDensity, spectrum_of
 
@@ -45,39 +43,40 @@ def run(tasks: Sequence[Task], device: Device) -> list[Answer]:
 
 def _released(task: Task, device: Device) -> Answer:
     spec, terms = cast(PrivateDensity, task.spec), cast(Terms, task.about["x"])
-    recipe, (spectrum, scale) = spec.recipe(terms), spectrum_of(spec.kernel)
-    drawn = FourierFeatures.draw(spectrum, np.array(scale), terms.domain, recipe.n_features, spec.feature_seed)
+    recipe = spec.recipe(terms)
     vector = _noise(recipe)
-    vector[:-1] += exact_sums(FourierSums(drawn, BITS), task.arrays["x"], device)
-    vector[-1] += len(task.arrays["x"]) * recipe.count_weight * 2**BITS
-    return Answer(vector.shape, INT64, (vector,), _parameters(spec, terms, recipe, drawn))
+    vector += exact(recipe, task.arrays["x"], device)
+    return Answer(vector.shape, INT64, (vector,), _parameters(spec, terms, recipe))
+
+
+def exact(recipe: Recipe, points: Floats, device: Device) -> Integers:
+    """The integers that noise is added to, (size,): the features' sums, and a constant's."""
+    features = importlib.import_module(f"gpu.private.{recipe.name}").features(recipe)
+    return np.append(exact_sums(features, points, device), len(points) * recipe.count_norm)
 
 
 def _noise(recipe: Recipe) -> Floats:
-    sampler = rounded_gaussian if recipe.delta else discrete_laplace
-    return sampler(recipe.scale, 2 * recipe.n_features + 1)
+    sampler = rounded_gaussian if recipe.request.delta else discrete_laplace
+    return sampler(recipe.scale, recipe.size)
 
 
-def _parameters(spec: PrivateDensity, terms: Terms, recipe: Recipe, drawn: FourierFeatures) -> dict[str, Any]:
+def _parameters(spec: PrivateDensity, terms: Terms, recipe: Recipe) -> dict[str, Any]:
     """Everything that is public, and enough to answer with."""
     spectrum, scale = spectrum_of(spec.kernel)
     return {
         "kind": spec.kind,
         "data": spec.x.private,
+        "mechanism": recipe.name,
         "kernel": spec.kernel.model_dump(mode="json", exclude_none=True),
         "spectrum": spectrum,
         "scale": scale,
         "box": terms.domain.model_dump(mode="json"),
-        "neighbours": recipe.neighbours,
+        "neighbours": terms.neighbours,
         "spent": {"epsilon": spec.epsilon, "delta": spec.delta},
-        "noise": "rounded_gaussian" if recipe.delta else "discrete_laplace",
+        "noise": "rounded_gaussian" if spec.delta else "discrete_laplace",
         "noise_scale": str(recipe.scale),
-        "sensitivity": recipe.l2 if recipe.delta else recipe.l1,
-        "n_features": recipe.n_features,
-        "feature_seed": spec.feature_seed,
-        "frequencies_sha256": digest(drawn),
-        "bits": BITS,
-        "count_weight": recipe.count_weight,
+        "sensitivity": recipe.l2 if spec.delta else recipe.l1,
         "noise_error": recipe.noise_error,
         "count_error": recipe.count_error,
+        **recipe.parameters(),
     }

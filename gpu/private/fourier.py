@@ -12,6 +12,7 @@ from gpu.leaves import Floats
 from gpu.private.pipeline import Integers
 from mercer.privacy.fourier import FourierFeatures
 from mercer.privacy.grid import Bounds, grid
+from mercer.privacy.mechanisms.fourier import BITS, FourierRecipe
 from mercer.privacy.sensitivity import Blocks
 
 
@@ -47,3 +48,8 @@ class FourierSums:
         padded = np.zeros((2, len(self._tiles), compiled.TILE), np.int64)
         compiled.fourier(positions, self._tiles, self.bits, padded)
         sums += padded.reshape(2, -1)[:, :m].ravel()
+
+
+def features(recipe: FourierRecipe) -> FourierSums:
+    """What is computed of each record for a release."""
+    return FourierSums(recipe.features(), BITS)

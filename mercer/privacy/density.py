@@ -1,16 +1,10 @@
-"""A release of kernel sums: integers with noise, and how they answer for any point, bit for bit on every machine.
-
-The released vector is S = sum_i I(x_i) + noise, I the truncated features of a record: 2^q times m cosines, m sines and
-a constant w. The kernel sum at y is estimated by (1/m) sum_j (S_cj I_cj(y) + S_sj I_sj(y)) / 4^q, the number of records
-by S_w / (w 2^q). Integers up to 2^62 are multiplied in two halves, so that no sum is rounded before the last one.
-"""
+"""A release of kernel sums: integers with noise, and how they answer for any point, bit for bit on every machine."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -21,22 +15,11 @@ import numpy as np
 from mercer.arrays import npy_sha256
 from mercer.errors import InvalidArray
 from mercer.points import ReleaseReference
-from mercer.privacy.fourier import FourierFeatures
 from mercer.privacy.grid import Floats
-from mercer.privacy.terms import Box
+from mercer.privacy.mechanisms import RECIPES
 
-POINTS_AT_ONCE = 1_024
-HALF_BITS = 31
-WIDEST = 1.02
-"""The variance (1 + k(2z)) / 2 - k(z)^2 of a frequency is at most 1/2; for rational kernel functions 2 % more."""
-
-NEEDED = frozenset(
-    (
-        *("release", "vector_sha256", "kernel", "spent", "box", "scale", "spectrum", "n_features", "feature_seed"),
-        *("frequencies_sha256", "bits", "count_weight", "noise_error", "count_error"),
-    )
-)
-"""What a release must state to answer and to be shown."""
+NEEDED = frozenset(("release", "vector_sha256", "kernel", "spent", "box", "mechanism", "noise_error", "count_error"))
+"""What every release must state to answer and to be shown; its mechanism needs more."""
 
 
 class DensityAnswer(NamedTuple):
@@ -48,16 +31,17 @@ class DensityAnswer(NamedTuple):
     """(n,) sums over the number of records as released, at least 1."""
     records: float
     """The number of records as released."""
-    noise_error: float
-    """Standard deviation of the noise in every sum: exact, the same for all points."""
-    approximation_error: float
-    """A bound of the standard deviation of every sum over the frequencies, 1.02 n / sqrt(2 m), where n is the number of
-    records as released and twice its error more."""
+    noise_error: Floats
+    """(n,) standard deviation of the noise in each sum: exact."""
+    approximation_error: Floats
+    """(n,) how far each sum may be off without the noise. Of random features it bounds the standard deviation over the
+    frequencies, 1.02 n / sqrt(2 m), where n is the number of records as released and twice its error more."""
 
     def __str__(self) -> str:
         return (
             f"kernel sums at {len(self.sums)} points, over about {self.records:.0f} records\n"
-            f"+- {self.noise_error:.3g} (noise) and at most {self.approximation_error:.3g} (random features)"
+            f"+- {self.noise_error.max(initial=0):.3g} (noise) and "
+            f"{self.approximation_error.max(initial=0):.3g} (approximation)"
         )
 
 
@@ -66,9 +50,9 @@ class DensityRelease:
     """Kernel sums of private records, paid for once: it answers for ever and costs nothing more."""
 
     vector: Floats = field(repr=False)
-    """(2 m + 1,) int64."""
+    """(size,) int64."""
     parameters: dict[str, Any]
-    """Public: the kernel function, the box, the frequencies' seed, what was spent, the noise."""
+    """Public: the kernel function, the box, the mechanism and all it takes to answer, what was spent, the noise."""
 
     @property
     def id(self) -> str:
@@ -97,7 +81,7 @@ class DensityRelease:
     def __str__(self) -> str:
         known, spent = self.parameters, self.parameters["spent"]
         return (
-            f"release {self.id}: {known['kernel']['family']} kernel, {known['n_features']} random frequencies\n"
+            f"release {self.id}: {known['kernel']['family']} kernel by {RECIPES[known['mechanism']].title}\n"
             f"spent epsilon = {spent['epsilon']:g}, delta = {spent['delta']:g}\n"
             f"noise +- {known['noise_error']:.3g} in every sum, +- {known['count_error']:.3g} in the number of records"
         )
@@ -125,34 +109,13 @@ def load_release(path: str | os.PathLike[str]) -> DensityRelease:
 def _is_whole(release: DensityRelease) -> bool:
     """Whether it can answer, with the numbers that were published."""
     vector, known = release.vector, release.parameters
-    return (
-        known.keys() >= NEEDED
-        and vector.dtype == np.int64
-        and vector.shape == (2 * known["n_features"] + 1,)
-        and npy_sha256(vector) == known["vector_sha256"]
-    )
+    if not (known.keys() >= NEEDED and (recipe := RECIPES[known["mechanism"]]).stated <= known.keys()):
+        return False
+    whole = vector.dtype == np.int64 and vector.shape == (recipe.size_of(known),)
+    return whole and npy_sha256(vector) == known["vector_sha256"]
 
 
-def digest(drawn: FourierFeatures) -> str:
-    """SHA-256 of the frequencies, in hex."""
-    return hashlib.sha256(np.ascontiguousarray(drawn.turns, "<u4").tobytes()).hexdigest()
-
-
-def features_of(parameters: dict[str, Any]) -> FourierFeatures:
-    """The features of a release, drawn again from its public seed.
-
-    Raises:
-        InvalidArray: they are not those that the release was made with.
-    """
-    known = parameters
-    box, scale = Box(**known["box"]), np.array(known["scale"])
-    drawn = FourierFeatures.draw(known["spectrum"], scale, box, known["n_features"], known["feature_seed"])
-    if digest(drawn) != known["frequencies_sha256"]:
-        raise InvalidArray("expected the frequencies of the release; this version of NumPy draws others from its seed")
-    return drawn
-
-
-def answers(vector: Floats, parameters: dict[str, Any], points: Floats) -> DensityAnswer:
+def answers(vector: Floats, parameters: Mapping[str, Any], points: Floats) -> DensityAnswer:
     """What a release says of points, shape (n, d).
 
     Raises:
@@ -161,19 +124,6 @@ def answers(vector: Floats, parameters: dict[str, Any], points: Floats) -> Densi
     d = len(parameters["box"]["low"])
     if points.ndim != 2 or points.shape[1] != d:
         raise InvalidArray(f"expected points of shape (n, {d}), got {points.shape}")
-    drawn, unit = features_of(parameters), 2.0 ** parameters["bits"]
-    sums = np.empty(len(points))
-    for start in range(0, len(points), POINTS_AT_ONCE):
-        values = drawn.values(points[start : start + POINTS_AT_ONCE])
-        sums[start : start + len(values)] = _products(vector[:-1], values, unit) / (drawn.m * unit * unit)
-    records = float(vector[-1]) / (parameters["count_weight"] * unit)
-    most = max(records, 0.0) + 2 * parameters["count_error"]
-    bound = WIDEST * most / math.sqrt(2 * drawn.m)
-    return DensityAnswer(sums, sums / max(records, 1.0), records, parameters["noise_error"], bound)
-
-
-def _products(vector: Floats, values: Floats, unit: float) -> Floats:
-    """(n,): scalar products of integers, rounded once."""
-    integers = np.trunc(values * unit).astype(np.int64)
-    high, low = vector >> HALF_BITS, vector & (2**HALF_BITS - 1)
-    return (integers @ high).astype(np.float64) * 2.0**HALF_BITS + (integers @ low).astype(np.float64)
+    found = RECIPES[parameters["mechanism"]].estimates(vector, parameters, points)
+    means = found.sums / max(found.records, 1.0)
+    return DensityAnswer(found.sums, means, found.records, found.noise_error, found.approximation_error)

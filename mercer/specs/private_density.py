@@ -16,7 +16,8 @@ from mercer.points import ArrayReference, PrivateField
 from mercer.privacy.accounting import MOST_DELTA, MOST_EPSILON, Loss
 from mercer.privacy.density import DensityRelease
 from mercer.privacy.fourier import Spectrum
-from mercer.privacy.recipe import Recipe
+from mercer.privacy.mechanisms import Mechanism, recipe_for
+from mercer.privacy.recipe import Recipe, Request
 from mercer.privacy.terms import Terms
 from mercer.specs.base import Cost, Spec
 from mercer.specs.sliced import Seed
@@ -77,6 +78,8 @@ class PrivateDensity(Spec):
     """Privacy loss of this release."""
     delta: Annotated[float, Field(ge=0, le=float(MOST_DELTA))] = 0.0
     """0 for pure differential privacy and Laplace noise; above it Gaussian noise, with far smaller errors."""
+    mechanism: Mechanism = "auto"
+    """fourier: random frequencies, for any kernel function and dimension."""
     n_features: Annotated[int, Field(ge=1, le=MAX_FEATURES)] | None = None
     """Random frequencies m; 1,024 with Gaussian noise and 256 with Laplace noise, whose error grows with them."""
     feature_seed: Seed = 0
@@ -111,9 +114,14 @@ class PrivateDensity(Spec):
         return {"x": self.x}
 
     def recipe(self, terms: Terms) -> Recipe:
-        """What it is made of."""
-        m = self.n_features or (1_024 if self.delta else 256)
-        return Recipe(m, terms.neighbours, self.epsilon, self.delta)
+        """What it is made of.
+
+        Raises:
+            ValueError: the mechanism cannot do it.
+        """
+        spectrum, scale = spectrum_of(self.kernel)
+        asked = (self.epsilon, self.delta, self.n_features, self.feature_seed)
+        return recipe_for(self.mechanism, Request(spectrum, scale, *asked, terms))
 
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """Lengthscales for every dimension, and noise that can be drawn.
@@ -136,7 +144,11 @@ class PrivateDensity(Spec):
             )
             raise InvalidSpec("The kernel does not fit the data.", errors=(FieldError("/kernel/lengthscale", detail),))
         try:
-            self.recipe(terms).check()
+            recipe = self.recipe(terms)
+        except ValueError as error:
+            raise InvalidSpec("Not by this mechanism.", errors=(FieldError("/mechanism", str(error)),)) from None
+        try:
+            recipe.check()
         except ValueError as error:
             raise InvalidSpec("There is no such noise.", errors=(FieldError("/epsilon", str(error)),)) from None
 
@@ -148,11 +160,13 @@ class PrivateDensity(Spec):
         """The mechanism and its predicted errors."""
         recipe = self.recipe(infos["x"].about)
         return {
-            "mechanism": f"random Fourier features with {'Gaussian' if self.delta else 'Laplace'} noise",
-            "n_features": recipe.n_features,
+            "mechanism": recipe.name,
+            "noise": "Gaussian" if self.delta else "Laplace",
+            "size": recipe.size,
             "noise_error": recipe.noise_error,
             "count_error": recipe.count_error,
-            "approximation_error_per_record": (2 * recipe.n_features) ** -0.5,
+            "approximation_error_per_record": recipe.approximation_error_per_record,
+            "predicted_error_of_mean": recipe.predicted_error,
         }
 
     def batch_key(self, infos: Mapping[str, ArrayInfo]) -> str:
@@ -161,6 +175,5 @@ class PrivateDensity(Spec):
 
     def cost(self, infos: Mapping[str, ArrayInfo]) -> Cost:
         """By as many records as there may be; the data are read by chunks, so that memory does not depend on them."""
-        (n, d), m = infos["x"].shape, self.recipe(infos["x"].about).n_features
-        features = 8 * (d + 4) * m
-        return Cost(2 * n * m * (d + 20), 8 * d, 8 * (2 * m + 1), CHUNK_BYTES + 4 * features)
+        (n, d), recipe = infos["x"].shape, self.recipe(infos["x"].about)
+        return Cost(n * recipe.flops_per_record, 8 * d, 8 * recipe.size, CHUNK_BYTES + recipe.table_bytes)

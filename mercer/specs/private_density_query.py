@@ -10,14 +10,16 @@ import numpy as np
 from mercer.arrays import ArrayInfo
 from mercer.errors import FieldError, InvalidSpec
 from mercer.points import ArrayReference, PointsField, ReleaseField
-from mercer.privacy.density import POINTS_AT_ONCE, DensityAnswer
+from mercer.privacy.density import DensityAnswer
+from mercer.privacy.products import POINTS_AT_ONCE
 from mercer.specs.base import Cost, Spec
 
 
 class PrivateDensityQuery(Spec):
     """Estimates of f(y) = sum_i k(x_i, y) at points y, from a release of private_density.
 
-    The result has the rows [sum, mean], mean = sum / number of records as released, shape (n, 2). Post-processing of
+    The result has the rows [sum, mean, noise error of the sum, approximation error of the sum], shape (n, 4), mean =
+    sum / number of records as released: see mercer.privacy.density.DensityAnswer. Post-processing of
     the release: it costs no privacy (Dwork and Roth, The algorithmic foundations of differential privacy (2014),
     proposition 2.1), and gives the same bits as the release answers by itself.
     """
@@ -39,7 +41,7 @@ class PrivateDensityQuery(Spec):
     @classmethod
     def answer(cls, array: np.ndarray[Any, Any], facts: Mapping[str, Any]) -> DensityAnswer:
         """The sums and means with their errors."""
-        return DensityAnswer(array[:, 0], array[:, 1], **facts)
+        return DensityAnswer(array[:, 0], array[:, 1], facts["records"], array[:, 2], array[:, 3])
 
     def arrays(self) -> dict[str, ArrayReference]:
         """The release and the points."""
@@ -67,4 +69,4 @@ class PrivateDensityQuery(Spec):
         """The features of the points, some at a time."""
         n, d = infos["points"].shape
         m = infos["release"].shape[0]
-        return Cost(n * m * (2 * d + 40), 8 * (n * d + m), 16 * n, 8 * min(n, POINTS_AT_ONCE) * 10 * m + 8 * d * m)
+        return Cost(n * m * (2 * d + 40), 8 * (n * d + m), 32 * n, 8 * min(n, POINTS_AT_ONCE) * 10 * m + 8 * d * m)

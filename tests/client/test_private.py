@@ -52,7 +52,7 @@ def test_a_release_estimates_kernel_sums_within_what_it_says(client, private, re
     points = records[:200]
     answer = release(points)
     error = answer.sums - exact(records, points)
-    assert np.sqrt((error**2).mean()) < np.hypot(answer.noise_error, answer.approximation_error)
+    assert np.sqrt((error**2).mean()) < np.hypot(answer.noise_error, answer.approximation_error).max()
     assert abs(answer.records - len(records)) < 6 * release.parameters["count_error"]
 
 
@@ -63,7 +63,9 @@ def test_a_query_gives_the_bits_that_the_release_gives_by_itself(client, private
     offline = mercer.load_release(release.save(tmp_path / "release.npz"))(points)
     np.testing.assert_array_equal(asked.sums, offline.sums)
     np.testing.assert_array_equal(asked.means, offline.means)
-    assert (asked.records, asked.noise_error) == (offline.records, offline.noise_error)
+    np.testing.assert_array_equal(asked.noise_error, offline.noise_error)
+    np.testing.assert_array_equal(asked.approximation_error, offline.approximation_error)
+    assert asked.records == offline.records
 
 
 def test_a_plan_tells_the_price_and_spends_nothing(client, private):

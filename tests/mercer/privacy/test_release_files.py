@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from mercer.arrays import npy_sha256, to_npy
-from mercer.privacy.density import NEEDED, DensityRelease, digest, load_release
+from mercer.privacy.density import NEEDED, DensityRelease, load_release
 from mercer.privacy.fourier import FourierFeatures
+from mercer.privacy.mechanisms.fourier import FourierRecipe, digest
 from mercer.privacy.terms import Box
 
 VECTOR = np.arange(17) * 2**40
@@ -16,6 +17,7 @@ BOX = Box(low=[0.0, 0.0], high=[1.0, 1.0])
 PARAMETERS = {
     "release": "0" * 32,
     "vector_sha256": npy_sha256(VECTOR),
+    "mechanism": "fourier",
     "kernel": {"family": "gaussian"},
     "spent": {"epsilon": 1.0, "delta": 0.0},
     "spectrum": "gaussian",
@@ -54,7 +56,7 @@ def test_what_was_saved_is_loaded_and_answers(path):
     assert "release 0" in str(loaded)
 
 
-@pytest.mark.parametrize("missing", sorted(NEEDED))
+@pytest.mark.parametrize("missing", sorted(NEEDED | FourierRecipe.stated))
 def test_a_release_without_one_of_its_parameters_is_none(path, missing):
     with pytest.raises(ValueError, match="expected"):
         load_release(saved(path, parameters={name: one for name, one in PARAMETERS.items() if name != missing}))
