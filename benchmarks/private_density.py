@@ -86,7 +86,7 @@ def density(data: Data, squared_bandwidth: float, cases: Sequence[Case], release
                 answer = release(data.points)
                 spent_s += time.process_time() - start
                 errors.append(np.abs(answer.sums - exact).mean() / len(data.records))
-            noise, query_us = answer.noise_error / len(data.records), 1e6 * spent_s / releases / len(data.points)
+            noise, query_us = answer.noise_error.mean() / len(data.records), 1e6 * spent_s / releases / len(data.points)
             yield Row(case.method, epsilon, float(np.mean(errors)), elsewhere, noise, query_us)
 
 
