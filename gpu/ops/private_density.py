@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from gpu.device import Device
 from gpu.leaves import Floats
 from gpu.private.noise import discrete_laplace, rounded_gaussian
-from gpu.private.pipeline import Integers, exact_sums
+from gpu.private.pipeline import Features, Integers, exact_sums
 from gpu.task import Answer, Task
 from mercer.privacy.recipe import Recipe
 from mercer.privacy.terms import Terms
@@ -43,15 +43,23 @@ def run(tasks: Sequence[Task], device: Device) -> list[Answer]:
 
 def _released(task: Task, device: Device) -> Answer:
     spec, terms = cast(PrivateDensity, task.spec), cast(Terms, task.about["x"])
-    recipe = spec.recipe(terms)
+    recipe = spec.recipe(terms, {name: len(array) for name, array in task.arrays.items()})
     vector = _noise(recipe)
-    vector += exact(recipe, task.arrays["x"], device)
-    return Answer(vector.shape, INT64, (vector,), _parameters(spec, terms, recipe))
+    features = features_of(recipe, task.arrays)
+    vector += exact(features, recipe, task.arrays["x"], device)
+    published = features.published(vector)
+    facts = _parameters(spec, terms, recipe) | published.facts
+    return Answer(published.vector.shape, INT64, (published.vector,), facts)
 
 
-def exact(recipe: Recipe, points: Floats, device: Device) -> Integers:
+def features_of(recipe: Recipe, arrays: Mapping[str, Floats]) -> Features:
+    """What is computed of each record."""
+    made: Features = importlib.import_module(f"gpu.private.{recipe.name}").features(recipe, arrays)
+    return made
+
+
+def exact(features: Features, recipe: Recipe, points: Floats, device: Device) -> Integers:
     """The integers that noise is added to, (size,): the features' sums, and a constant's."""
-    features = importlib.import_module(f"gpu.private.{recipe.name}").features(recipe)
     return np.append(exact_sums(features, points, device), len(points) * recipe.count_norm)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from gpu.cpu import features as compiled
 from gpu.leaves import Floats
-from gpu.private.pipeline import Integers
+from gpu.private.pipeline import Integers, Published
 from mercer.privacy.fourier import FourierFeatures
 from mercer.privacy.grid import Bounds, grid
 from mercer.privacy.mechanisms.fourier import BITS, FourierRecipe
@@ -49,7 +50,11 @@ class FourierSums:
         compiled.fourier(positions, self._tiles, self.bits, padded)
         sums += padded.reshape(2, -1)[:, :m].ravel()
 
+    def published(self, noisy: Integers) -> Published:
+        """The noisy numbers alone: the frequencies are drawn again."""
+        return Published(noisy, {})
 
-def features(recipe: FourierRecipe) -> FourierSums:
+
+def features(recipe: FourierRecipe, arrays: Mapping[str, Floats]) -> FourierSums:
     """What is computed of each record for a release."""
     return FourierSums(recipe.features(), BITS)

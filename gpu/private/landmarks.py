@@ -8,6 +8,8 @@ Differential privacy for functions and functional data (2013).
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,24 +19,15 @@ from scipy.linalg import cholesky, solve_triangular
 from gpu.cpu import features as compiled_features
 from gpu.cpu import landmarks as compiled
 from gpu.leaves import Floats
-from gpu.private.pipeline import Integers
+from gpu.private.pipeline import Integers, Published
 from mercer.privacy.fourier import Spectrum
-from mercer.privacy.grid import Bounds, clean
-from mercer.privacy.sensitivity import Blocks
+from mercer.privacy.grid import Bounds, clean, grid
+from mercer.privacy.kernels import FUNCTIONS, scaled
+from mercer.privacy.mechanisms.landmarks import BITS, LandmarkRecipe, default_probes, fit, on_grid, sums_at
+from mercer.privacy.sensitivity import Blocks, Weighted
 
 JITTER = 1e-9
 """Times the number of landmarks: far above what rounding does to the smallest eigenvalue of k(Z, Z)."""
-SQRT_HALF = 0.7071067811865476
-
-FUNCTIONS: dict[Spectrum, tuple[int, bool]] = {
-    "gaussian": (0, False),
-    "exponential": (1, False),
-    "laplacian_l1": (0, True),
-    "rational_l2_squared": (2, False),
-    "rational_l2": (3, False),
-    "rational_l1": (2, True),
-}
-"""The function of the base and whether the base is of absolute differences, as gpu.cpu.landmarks has them."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +76,75 @@ class LandmarkSums:
         phi = np.ascontiguousarray(self.values(points)[:, None, :])
         compiled_features.blocks(phi, self.bits, sums.reshape(1, -1))
 
+    def weights(self, sums: Floats) -> Floats:
+        """(D,): w with phi(y) . sums = k(y, Z) w for every y."""
+        return self._inverse[: len(sums), : len(sums)].T @ sums
+
     def _scaled(self, points: Floats) -> Floats:
-        """In lengthscales; e^(-|z|^2 / 2) is e^-b for half the squares."""
-        factor = SQRT_HALF if self.spectrum == "gaussian" else 1.0
-        return points * (factor / np.asarray(self.scale, np.float64))
+        return scaled(self.spectrum, self.scale, points)
+
+
+@dataclass(frozen=True)
+class LandmarkParts:
+    """The features of landmarks and, beside them, those of the probes, by which sums at the probes are known."""
+
+    recipe: LandmarkRecipe
+    landmarks: LandmarkSums
+    probes: LandmarkSums
+
+    @property
+    def bounds(self) -> Bounds:
+        """The public box of the records."""
+        return self.landmarks.bounds
+
+    @property
+    def blocks(self) -> Weighted:
+        """Two, with their weights."""
+        return self.recipe.weighted
+
+    def add(self, points: Floats, sums: Integers) -> None:
+        """As gpu.private.pipeline.Features."""
+        size, (first, second) = len(self.landmarks.landmarks), self.blocks.weights
+        for features, weight, part in ((self.landmarks, first, sums[:size]), (self.probes, second, sums[size:])):
+            own = np.zeros_like(part)
+            features.add(points, own)
+            part += weight * own
+
+    def published(self, noisy: Integers) -> Published:
+        """The weights that answer, the positions, and how far the answers at the probes are from the sums there."""
+        own, at, unit = self.landmarks, self.probes.landmarks, 2.0**BITS
+        first, second = (weight * unit for weight in self.blocks.weights)
+        features, probes = np.split(noisy[:-1], [len(own.landmarks)])
+        weights = own.weights(features / first)
+        known, guessed = self.probes.values(at), own.values(at)
+        exact = known @ (probes / second)
+        error = _rms(sums_at(own.spectrum, own.scale, self.bounds, at, own.landmarks, weights) - exact)
+        noise = self.recipe.deviation * math.hypot(_length(known) / second, _length(guessed) / first)
+        facts = {
+            "approximation_error": error,
+            "probe_noise": noise,
+            "probe_level": _rms(exact),
+            "landmarks_fit": fit(error, noise, _rms(exact)),
+        }
+        positions = [grid(self.bounds, one).astype(np.int64).ravel() for one in (own.landmarks, at)]
+        return Published(np.concatenate([noisy, weights.view(np.int64), *positions]), facts)
+
+
+def features(recipe: LandmarkRecipe, arrays: Mapping[str, Floats]) -> LandmarkParts:
+    """What is computed of each record for a release."""
+    asked = recipe.request
+    box, seed = asked.terms.domain, asked.feature_seed
+    landmarks = on_grid(box, arrays["landmarks"])
+    given = arrays.get("probes")
+    probes = on_grid(box, default_probes(box, landmarks, recipe.n_probes, seed) if given is None else given)
+    both = (LandmarkSums(box, asked.spectrum, np.array(asked.scale), one, BITS) for one in (landmarks, probes))
+    return LandmarkParts(recipe, *both)
+
+
+def _rms(values: Floats) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _length(features: Floats) -> float:
+    """Root mean square norm of rows."""
+    return float(np.sqrt(np.mean((features**2).sum(axis=1))))

@@ -9,14 +9,14 @@ is Blocks.l1 and Blocks.l2_squared, whatever the features' arithmetic did; docs/
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from gpu.device import Device
 from gpu.leaves import Floats
 from mercer.privacy.grid import Bounds, clean
-from mercer.privacy.sensitivity import Blocks
+from mercer.privacy.sensitivity import Blocks, Weighted
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -24,6 +24,15 @@ CHUNK = 2048
 """Records whose features are computed at once; memory is bounded by it, whatever their number."""
 CHUNKS_AT_ONCE = 16
 """For each thread, between two reports."""
+
+
+class Published(NamedTuple):
+    """What a release consists of."""
+
+    vector: Integers
+    """The noisy numbers, and public ones after them."""
+    facts: dict[str, Any]
+    """Parameters that are known of the noisy numbers."""
 
 
 class Features(Protocol):
@@ -34,11 +43,14 @@ class Features(Protocol):
         """The public box of the records."""
 
     @property
-    def blocks(self) -> Blocks:
+    def blocks(self) -> Blocks | Weighted:
         """How many features there are, and the bounds of their norms."""
 
     def add(self, points: Floats, sums: Integers) -> None:
         """Add the integer features of clean points, (n, d), n <= CHUNK, to sums, (blocks.size,)."""
+
+    def published(self, noisy: Integers) -> Published:
+        """What a release consists of, by its noisy numbers and by what is public: post-processing."""
 
 
 def exact_sums(

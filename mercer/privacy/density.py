@@ -84,6 +84,7 @@ class DensityRelease:
             f"release {self.id}: {known['kernel']['family']} kernel by {RECIPES[known['mechanism']].title}\n"
             f"spent epsilon = {spent['epsilon']:g}, delta = {spent['delta']:g}\n"
             f"noise +- {known['noise_error']:.3g} in every sum, +- {known['count_error']:.3g} in the number of records"
+            f"{RECIPES[known['mechanism']].remark(known)}"
         )
 
 

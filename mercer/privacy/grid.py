@@ -43,6 +43,12 @@ def grid(bounds: Bounds, points: Floats) -> Floats:
     return np.rint((points / 2 - low) / np.where(widths > 0, widths, 1.0) * 2**GRID_BITS).astype(np.uint32)
 
 
+def points_at(bounds: Bounds, positions: Floats) -> Floats:
+    """(n, d) float64 in the box: positions on the grid as points."""
+    steps = half_widths(bounds) * 2.0 ** (1 - GRID_BITS)
+    return clean(bounds, np.array(bounds.low) + positions * steps)
+
+
 def half_widths(bounds: Bounds) -> Floats:
     """(d,): half of each side's length."""
     return np.array(bounds.high) / 2 - np.array(bounds.low) / 2

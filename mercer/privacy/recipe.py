@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 from mercer.privacy.accounting import Loss, sigma
 from mercer.privacy.fourier import Spectrum
 from mercer.privacy.grid import Floats
+from mercer.privacy.products import POINTS_AT_ONCE
 from mercer.privacy.sensitivity import RECORDS
 from mercer.privacy.terms import Terms
 
@@ -33,6 +34,12 @@ class Request(NamedTuple):
     """How many frequencies; None leaves it to the mechanism."""
     feature_seed: int
     terms: Terms
+    n_landmarks: int | None = None
+    """How many are given."""
+    n_probes: int | None = None
+    """How many are given, at which the error of landmarks is measured."""
+    check_share: float | None = None
+    """Of the privacy loss: what is spent on the probes."""
 
 
 class Estimates(NamedTuple):
@@ -132,6 +139,17 @@ class Recipe(ABC):
             InvalidArray: its features cannot be computed as they were.
         """
 
+    @classmethod
+    def query_cost(cls, parameters: Mapping[str, Any], n: int) -> tuple[int, int]:
+        """Operations and bytes that it takes to answer for n points: their features, some points at a time."""
+        d, m = len(parameters["box"]["low"]), cls.size_of(parameters)
+        return n * m * (2 * d + 40), 8 * min(n, POINTS_AT_ONCE) * 10 * m + 8 * d * m
+
+    @classmethod
+    def remark(cls, parameters: Mapping[str, Any]) -> str:
+        """What else a release tells of itself, in a line of its own."""
+        return ""
+
     @property
     def l1(self) -> int:
         """L1 sensitivity in integer units."""
@@ -170,7 +188,7 @@ class Recipe(ABC):
     @property
     def loss(self) -> Loss:
         """What it costs."""
-        return Loss.gaussian(self.scale, self.l2) if self.request.delta else Loss.pure(self.request.epsilon)
+        return loss_of(self.request.epsilon, self.request.delta)
 
     @property
     def count_error(self) -> float:
@@ -181,3 +199,8 @@ class Recipe(ABC):
     def predicted_error(self) -> float:
         """Root mean square error of a mean over as many records as the data set may have."""
         return math.hypot(self.noise_error / self.request.terms.max_records, self.approximation_error_per_record)
+
+
+def loss_of(epsilon: float, delta: float) -> Loss:
+    """What a release costs, whatever it is made of: `scale` is at least sigma(epsilon, delta) times the sensitivity."""
+    return Loss.gaussian(sigma(epsilon, delta)) if delta else Loss.pure(epsilon)

@@ -50,3 +50,30 @@ class Blocks:
     def l2_squared(self, neighbours: str) -> int:
         """The square of the L2 sensitivity of the sum, in squared integer units."""
         return RECORDS[neighbours] ** 2 * self.count << 2 * self.bits
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """The features of several blocks, those of each multiplied by a whole number: one event for all of them."""
+
+    blocks: tuple[Blocks, ...]
+    weights: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Features of a record."""
+        return sum(one.size for one in self.blocks)
+
+    @property
+    def max_records(self) -> int:
+        """No sum of so many records overflows."""
+        return min(one.max_records // weight for one, weight in zip(self.blocks, self.weights, strict=True))
+
+    def l1(self, neighbours: str) -> int:
+        """The L1 sensitivity of the sum, in integer units."""
+        return sum(weight * one.l1(neighbours) for one, weight in zip(self.blocks, self.weights, strict=True))
+
+    def l2_squared(self, neighbours: str) -> int:
+        """The square of the L2 sensitivity of the sum, in squared integer units."""
+        several = zip(self.blocks, self.weights, strict=True)
+        return sum(weight**2 * one.l2_squared(neighbours) for one, weight in several)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -12,12 +13,12 @@ from mercer.arrays import ArrayInfo
 from mercer.errors import FieldError, InvalidSpec
 from mercer.kernels import Exponential, Gaussian, LaplacianL1
 from mercer.kernels.expression import PerDimension
-from mercer.points import ArrayReference, PrivateField
+from mercer.points import ArrayReference, PointsField, PrivateField
 from mercer.privacy.accounting import MOST_DELTA, MOST_EPSILON, Loss
 from mercer.privacy.density import DensityRelease
 from mercer.privacy.fourier import Spectrum
 from mercer.privacy.mechanisms import Mechanism, recipe_for
-from mercer.privacy.recipe import Recipe, Request
+from mercer.privacy.recipe import Recipe, Request, loss_of
 from mercer.privacy.terms import Terms
 from mercer.specs.base import Cost, Spec
 from mercer.specs.sliced import Seed
@@ -27,6 +28,7 @@ MAX_FEATURES = 2**14
 STEPS = 4_096
 """Lengthscales are at least this part of the domain's sides: records are put on a grid of 2^20 steps, 256 of which are
 then a lengthscale."""
+NOTHING: Mapping[str, int] = MappingProxyType({})
 CHUNK_BYTES = 2**26
 """Working memory, whatever the number of records."""
 
@@ -63,8 +65,13 @@ class PrivateDensity(Spec):
     I(y) . S / (m 4^16). With delta = 0 the noise is discrete Laplace noise of scale L1 sensitivity / epsilon, and the
     release epsilon-differentially private; otherwise rounded Gaussian noise of the least sigma for (epsilon, delta).
 
+    With public landmarks z_a the features are L^-1 (k(z_a, x))_a, L L^T = k(z_a, z_b) and a small multiple of I, and
+    f(y) is estimated by their scalar product with the sums: exact at the landmarks but for noise. What the landmarks
+    miss is measured at probes, at a share of the same cost, and told by the release: docs/privacy.md.
+
     Rahimi and Recht, Random features for large-scale kernel machines (2007); Wagner, Naamad and Mishra, Fast private
-    kernel density estimation via locality sensitive quantization (2023); Balle and Wang (2018) for sigma.
+    kernel density estimation via locality sensitive quantization (2023); Balle and Wang (2018) for sigma; Hall,
+    Rinaldo and Wasserman, Differential privacy for functions and functional data (2013).
     """
 
     releases: ClassVar[bool] = True
@@ -79,11 +86,20 @@ class PrivateDensity(Spec):
     delta: Annotated[float, Field(ge=0, le=float(MOST_DELTA))] = 0.0
     """0 for pure differential privacy and Laplace noise; above it Gaussian noise, with far smaller errors."""
     mechanism: Mechanism = "auto"
-    """fourier: random frequencies, for any kernel function and dimension."""
+    """fourier: random frequencies, for any kernel function and dimension; landmarks: by public points, far better near
+    them. auto takes landmarks where they are given."""
     n_features: Annotated[int, Field(ge=1, le=MAX_FEATURES)] | None = None
     """Random frequencies m; 1,024 with Gaussian noise and 256 with Laplace noise, whose error grows with them."""
     feature_seed: Seed = 0
-    """Of the frequencies: public, and nothing to do with the noise."""
+    """Of the frequencies, or of the probes: public, and nothing to do with the noise."""
+    landmarks: PointsField | None = None
+    """Public points (D, d), D <= 4,096, near which the sums are wanted, such as the very points to ask about, or public
+    records like the private ones."""
+    probes: PointsField | None = None
+    """Public points (P, d), 16 <= P <= 1,024, at which the error of the landmarks is measured; drawn where landmarks
+    tend to fail unless given, 240 with Gaussian noise and 32 with Laplace noise."""
+    check_share: Annotated[float, Field(ge=0.01, le=0.5)] | None = None
+    """Part of the privacy loss, of mu^2 or of epsilon, that is spent on the probes; 0.1 unless given."""
     release_id: ReleaseId | None = None
     """Set by the service."""
 
@@ -102,6 +118,14 @@ class PrivateDensity(Spec):
             "epsilon": 0.5,
             "n_features": 64,
         },
+        {
+            "kind": "private_density",
+            "x": {"private": "sha256:" + "0" * 64},
+            "kernel": {"family": "gaussian", "lengthscale": 0.2},
+            "epsilon": 1.0,
+            "delta": 1e-7,
+            "landmarks": [[0.2, 0.4], [0.5, 0.3]],
+        },
     )
 
     @classmethod
@@ -110,18 +134,23 @@ class PrivateDensity(Spec):
         return DensityRelease(array, dict(facts))
 
     def arrays(self) -> dict[str, ArrayReference]:
-        """The private data set."""
-        return {"x": self.x}
+        """The private data set, and the public points."""
+        public = {"landmarks": self.landmarks, "probes": self.probes}
+        return {"x": self.x, **{name: one for name, one in public.items() if one is not None}}
 
-    def recipe(self, terms: Terms) -> Recipe:
-        """What it is made of.
+    def recipe(self, terms: Terms, given: Mapping[str, int] = NOTHING) -> Recipe:
+        """What it is made of; `given` says of how many points the public arrays are.
 
         Raises:
             ValueError: the mechanism cannot do it.
         """
         spectrum, scale = spectrum_of(self.kernel)
         asked = (self.epsilon, self.delta, self.n_features, self.feature_seed)
-        return recipe_for(self.mechanism, Request(spectrum, scale, *asked, terms))
+        public = (given.get("landmarks"), given.get("probes"), self.check_share)
+        return recipe_for(self.mechanism, Request(spectrum, scale, *asked, terms, *public))
+
+    def _recipe(self, infos: Mapping[str, ArrayInfo]) -> Recipe:
+        return self.recipe(infos["x"].about, {name: info.shape[0] for name, info in infos.items()})
 
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """Lengthscales for every dimension, and noise that can be drawn.
@@ -143,8 +172,12 @@ class PrivateDensity(Spec):
                 f"expected at least a {STEPS}th of the domain's sides, the largest {sides.max():g}, got {scale.min():g}"
             )
             raise InvalidSpec("The kernel does not fit the data.", errors=(FieldError("/kernel/lengthscale", detail),))
+        for name in ("landmarks", "probes"):
+            if name in infos and infos[name].shape[1] != terms.domain.d:
+                detail = f"expected shape (n, {terms.domain.d}) as the domain has, got {infos[name].shape}"
+                raise InvalidSpec("The points do not fit.", errors=(FieldError(f"/{name}", detail),))
         try:
-            recipe = self.recipe(terms)
+            recipe = self._recipe(infos)
         except ValueError as error:
             raise InvalidSpec("Not by this mechanism.", errors=(FieldError("/mechanism", str(error)),)) from None
         try:
@@ -154,11 +187,11 @@ class PrivateDensity(Spec):
 
     def privacy_loss(self, infos: Mapping[str, ArrayInfo]) -> Loss:
         """Of its noise."""
-        return self.recipe(infos["x"].about).loss
+        return loss_of(self.epsilon, self.delta)
 
     def plan(self, infos: Mapping[str, ArrayInfo]) -> dict[str, Any]:
         """The mechanism and its predicted errors."""
-        recipe = self.recipe(infos["x"].about)
+        recipe = self._recipe(infos)
         return {
             "mechanism": recipe.name,
             "noise": "Gaussian" if self.delta else "Laplace",
@@ -175,5 +208,5 @@ class PrivateDensity(Spec):
 
     def cost(self, infos: Mapping[str, ArrayInfo]) -> Cost:
         """By as many records as there may be; the data are read by chunks, so that memory does not depend on them."""
-        (n, d), recipe = infos["x"].shape, self.recipe(infos["x"].about)
+        (n, d), recipe = infos["x"].shape, self._recipe(infos)
         return Cost(n * recipe.flops_per_record, 8 * d, 8 * recipe.size, CHUNK_BYTES + recipe.table_bytes)

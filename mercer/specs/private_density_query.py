@@ -11,7 +11,7 @@ from mercer.arrays import ArrayInfo
 from mercer.errors import FieldError, InvalidSpec
 from mercer.points import ArrayReference, PointsField, ReleaseField
 from mercer.privacy.density import DensityAnswer
-from mercer.privacy.products import POINTS_AT_ONCE
+from mercer.privacy.mechanisms import RECIPES
 from mercer.specs.base import Cost, Spec
 
 
@@ -67,6 +67,6 @@ class PrivateDensityQuery(Spec):
 
     def cost(self, infos: Mapping[str, ArrayInfo]) -> Cost:
         """The features of the points, some at a time."""
-        n, d = infos["points"].shape
-        m = infos["release"].shape[0]
-        return Cost(n * m * (2 * d + 40), 8 * (n * d + m), 32 * n, 8 * min(n, POINTS_AT_ONCE) * 10 * m + 8 * d * m)
+        (n, d), release = infos["points"].shape, infos["release"]
+        flops, working = RECIPES[release.about["mechanism"]].query_cost(release.about, n)
+        return Cost(flops, 8 * (n * d + release.shape[0]), 32 * n, working)

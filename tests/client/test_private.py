@@ -68,6 +68,20 @@ def test_a_query_gives_the_bits_that_the_release_gives_by_itself(client, private
     assert asked.records == offline.records
 
 
+@pytest.mark.parametrize("count", [300, 700])
+def test_landmarks_sent_or_uploaded_make_a_release_that_answers_offline(client, private, records, tmp_path, count):
+    landmarks = np.random.default_rng(0).beta(2, 5, (count, 2))
+    release = client.run(density(private, landmarks=landmarks))
+    asked = client.run(mercer.PrivateDensityQuery(release=release, points=landmarks))
+    offline = mercer.load_release(release.save(tmp_path / "release.npz"))(landmarks)
+    for one, other in zip(asked, offline, strict=True):
+        np.testing.assert_array_equal(one, other)
+    error = offline.sums - exact(records, landmarks)
+    assert np.sqrt((error**2).mean()) < 2 * release.parameters["noise_error"]
+    assert release.parameters["landmarks_fit"] is True
+    assert client.private.budget(private).releases == 1
+
+
 def test_a_plan_tells_the_price_and_spends_nothing(client, private):
     plan = client.plan(density(private))
     assert plan.affordable
@@ -186,6 +200,13 @@ def test_data_that_do_not_fit_their_terms_are_refused(client, records, why):
     [
         ({"kernel": k.Gaussian(lengthscale=[1.0, 2.0, 3.0])}, "/kernel/lengthscale"),
         ({"kernel": k.Gaussian(active_dimensions=[0])}, "/kernel/active_dimensions"),
+        ({"landmarks": [[1.0]]}, "/landmarks"),
+        ({"landmarks": [[0.5, 0.5]], "probes": [[1.0]]}, "/probes"),
+        ({"landmarks": [[0.5, 0.5]], "probes": [[0.5, 0.5]]}, "/mechanism"),
+        ({"landmarks": [[0.5, 0.5]], "n_features": 7}, "/mechanism"),
+        ({"landmarks": [[0.5, 0.5]], "mechanism": "fourier"}, "/mechanism"),
+        ({"mechanism": "landmarks"}, "/mechanism"),
+        ({"check_share": 0.2}, "/mechanism"),
         ({"epsilon": 1e-6, "delta": 0.0, "n_features": 16_384}, "/epsilon"),
     ],
 )

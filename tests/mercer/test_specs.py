@@ -40,7 +40,8 @@ def info(array):
     if isinstance(array, PrivateReference):
         return public_info(TERMS)
     if isinstance(array, ReleaseReference):
-        return ArrayInfo((3,), "int64", None, {"kind": "private_density", "box": TERMS.domain.model_dump()})
+        about = {"kind": "private_density", "mechanism": "fourier", "n_features": 1, "box": TERMS.domain.model_dump()}
+        return ArrayInfo((3,), "int64", None, about)
     return info_of(array)
 
 

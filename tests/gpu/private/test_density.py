@@ -11,7 +11,7 @@ from scipy import stats
 
 from gpu.device import Device
 from gpu.ops import private_density
-from gpu.ops.private_density import exact, reference, run
+from gpu.ops.private_density import exact, features_of, reference, run
 from gpu.task import Task
 from mercer.points import PrivateReference
 from mercer.privacy.density import DensityRelease
@@ -55,7 +55,8 @@ def released(spec, records, neighbours=Neighbours.ADD_OR_REMOVE_ONE):
 
 def sums(spec, records):
     """The integers to which noise is added."""
-    return exact(spec.recipe(terms()), records, CPU)
+    recipe = spec.recipe(terms())
+    return exact(features_of(recipe, {}), recipe, records, CPU)
 
 
 def rows(records):
