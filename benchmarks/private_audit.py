@@ -176,7 +176,7 @@ def float_noise(release: Release, n: int) -> Release:
 PLANTED: Mapping[str, Plant] = {
     "half the scale": lambda release, n: rescaled(release, Fraction(1, 2)),
     "the scale over n": lambda release, n: rescaled(release, Fraction(1, n)),
-    "n in the sensitivity": lambda release, n: lambda: rescaled(release, Fraction(1, n), n)() // n,
+    "n in the sensitivity": lambda release, n: lambda: np.append(rescaled(release, Fraction(1, n), n)() // n, n),
     "a count without noise": last_without_noise,
     "noise of floats": float_noise,
 }
@@ -196,17 +196,23 @@ class Seen(NamedTuple):
         return within and self.bound.epsilon <= self.charged.epsilon and self.bound.mu <= self.charged.mu
 
 
+def inside(made: Sequence[Release]) -> Realised | str:
+    """What two neighbours' integers lose, or why the release is unsound."""
+    try:
+        return realised(*(taken_apart(release) for release in made))
+    except Unsound as found:
+        return str(found)
+
+
 def audited(case: Case, pair: Pair, trials: int, doubt: float = DOUBT, plant: Plant = unchanged) -> Seen:
     """The loss of one pair of neighbours."""
     made = [plant(case.release(records), len(records)) for records in pair]
-    try:
-        one, other = (taken_apart(release) for release in made)
-        inside: Realised | str = realised(one, other)
-    except Unsound as found:
-        inside = str(found)
-        return Seen(case.claim, inside, seen_from_outside(case, made, min(trials, N_RUNS), doubt))
+    known = inside(made)
+    if isinstance(known, str):
+        return Seen(case.claim, known, seen_from_outside(case, made, min(trials, N_RUNS), doubt))
+    one, other = (taken_apart(release) for release in made)
     drawn = ([statistic(one, other, releases(parts, trials)) for parts in (one, other)] for _ in range(2))
-    return Seen(case.claim, inside, lower_bound(*drawn, case.delta, doubt))
+    return Seen(case.claim, known, lower_bound(*drawn, case.delta, doubt))
 
 
 def seen_from_outside(case: Case, made: Sequence[Release], trials: int, doubt: float) -> Bound:
