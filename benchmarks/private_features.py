@@ -22,6 +22,7 @@ from gpu.private.fourier import FourierSums
 from gpu.private.landmarks import LandmarkSums
 from gpu.private.pipeline import CHUNK, exact_sums
 from mercer.privacy.fourier import FourierFeatures
+from mercer.privacy.sensitivity import Blocks
 
 N_RECORDS, D, M, N_LANDMARKS = 265_000, 64, 1_024, 500
 BITS, SCALE = 20, 2.0
@@ -49,7 +50,7 @@ def main() -> None:
 
 def fourier(records: Floats, device: Device, rounds: int) -> dict[str, Any]:
     """1,024 frequencies."""
-    sums = FourierSums(FourierFeatures.draw("gaussian", SCALE, Box(), M, 1), BITS)
+    sums = FourierSums(FourierFeatures.draw("gaussian", SCALE, Box(), M, 1), Blocks(M, 2, BITS))
     frequencies = np.random.default_rng(2).normal(size=(D, M)) / SCALE
 
     def values(chunk: Floats) -> Floats:

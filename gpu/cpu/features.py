@@ -71,24 +71,23 @@ def _factor(squares: np.int64, bits: int) -> float:
 
 
 @outer
-def fourier(positions: Floats, turns: Floats, bits: int, sums: Floats) -> None:
-    """Add the integer cosines and sines of all records to sums; each pair's squares add up to at most 4^q.
+def fourier(positions: Floats, turns: Floats, norms: Floats, sums: Floats) -> None:
+    """Add the integer cosines and sines of all records to sums; each pair's squares add up to at most its norm's.
 
     Args:
-        positions: (n, d) uint32, n 2^q <= 2^53, d a multiple of UNROLLED.
+        positions: (n, d) uint32, n max(norms) <= 2^53, d a multiple of UNROLLED.
         turns: (tiles, d, TILE) uint32.
-        bits: q <= 24: a cosine of 1 is the integer 2^q.
+        norms: (tiles, TILE) float64, whole numbers up to 2^24: what a cosine of 1 is.
         sums: (2, tiles, TILE) int64, of cosines and of sines.
     """
     phases = np.empty(TILE, np.uint32)
     cosines, sines = np.empty(TILE), np.empty(TILE)
-    one = 2.0**bits
     for tile in range(len(turns)):
         cosines[:] = 0.0
         sines[:] = 0.0
         for i in range(len(positions)):
             _phases(positions[i], turns[tile], phases)
-            _add(phases, one, cosines, sines)
+            _add(phases, norms[tile], cosines, sines)
         for k in range(TILE):
             sums[0, tile, k] += np.int64(cosines[k])
             sums[1, tile, k] += np.int64(sines[k])
@@ -105,17 +104,17 @@ def _phases(x: Floats, turns: Floats, out: Floats) -> None:
 
 
 @inner
-def _add(phases: Floats, one: float, cosines: Floats, sines: Floats) -> None:
+def _add(phases: Floats, norms: Floats, cosines: Floats, sines: Floats) -> None:
     for k in range(TILE):
         cosine, sine = _sines(np.int32(phases[k]))
-        c, s = pair(cosine, sine, one)
+        c, s = pair(cosine, sine, norms[k])
         cosines[k] += c
         sines[k] += s
 
 
 @inner
 def pair(cosine: float, sine: float, one: float) -> tuple[float, float]:
-    """Its integers; where their squares add up to more than 4^q, both are halved: at most half of 2 4^q is left."""
+    """Its integers; where their squares add up to more than one^2, both are halved: at most half of 2 one^2 is left."""
     c, s = truncated(cosine * one, one), truncated(sine * one, one)
     over = c * c + s * s > one * one
     return truncated(0.5 * c, one) if over else c, truncated(0.5 * s, one) if over else s

@@ -16,7 +16,7 @@ import numpy as np
 from gpu.device import Device
 from gpu.leaves import Floats
 from mercer.privacy.grid import Bounds, clean
-from mercer.privacy.sensitivity import Blocks, Weighted
+from mercer.privacy.sensitivity import Blocks, Pairs, Weighted
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -43,7 +43,7 @@ class Features(Protocol):
         """The public box of the records."""
 
     @property
-    def blocks(self) -> Blocks | Weighted:
+    def blocks(self) -> Blocks | Pairs | Weighted:
         """How many features there are, and the bounds of their norms."""
 
     def add(self, points: Floats, sums: Integers) -> None:

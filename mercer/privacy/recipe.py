@@ -109,7 +109,7 @@ class Recipe(ABC):
     @property
     @abstractmethod
     def approximation_error_per_record(self) -> float:
-        """Root mean square error of a kernel sum without noise, over the number of records."""
+        """Root mean square error of a kernel sum without noise over the number of records, or more."""
 
     @property
     @abstractmethod
@@ -187,7 +187,7 @@ class Recipe(ABC):
 
     @property
     def loss(self) -> Loss:
-        """What it costs."""
+        """What it costs: by the request alone, so that no machine's rounding decides."""
         return loss_of(self.request.epsilon, self.request.delta)
 
     @property
@@ -197,7 +197,7 @@ class Recipe(ABC):
 
     @property
     def predicted_error(self) -> float:
-        """Root mean square error of a mean over as many records as the data set may have."""
+        """Root mean square error of a mean over as many records as the data set may have, or more."""
         return math.hypot(self.noise_error / self.request.terms.max_records, self.approximation_error_per_record)
 
 

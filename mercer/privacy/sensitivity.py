@@ -39,6 +39,11 @@ class Blocks:
         return self.count * self.width
 
     @property
+    def norms(self) -> tuple[int, ...]:
+        """Of each block the largest L2 norm."""
+        return (1 << self.bits,) * self.count
+
+    @property
     def max_records(self) -> int:
         """No sum of so many records overflows: n 2^q < 2^62."""
         return (1 << MAX_TOTAL_BITS - self.bits) - 1
@@ -50,6 +55,41 @@ class Blocks:
     def l2_squared(self, neighbours: str) -> int:
         """The square of the L2 sensitivity of the sum, in squared integer units."""
         return RECORDS[neighbours] ** 2 * self.count << 2 * self.bits
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Integer features in pairs of weights of their own: the squares of pair k add up to at most norms[k]^2.
+
+    The same argument as for Blocks, pair by pair: at most floor(sqrt(2 norms[k]^2)) is the L1 norm of pair k.
+
+    Raises:
+        ValueError: there is no pair, or a norm is not in [1, 2^24].
+    """
+
+    norms: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.norms or not all(1 <= norm <= 1 << MAX_BITS for norm in self.norms):
+            raise ValueError(f"Expected at least one pair, and norms in [1, 2^{MAX_BITS}].")
+
+    @property
+    def size(self) -> int:
+        """Features of a record."""
+        return 2 * len(self.norms)
+
+    @property
+    def max_records(self) -> int:
+        """No sum of so many records overflows: n max(norms) < 2^62."""
+        return ((1 << MAX_TOTAL_BITS) - 1) // max(self.norms)
+
+    def l1(self, neighbours: str) -> int:
+        """The L1 sensitivity of the sum, in integer units."""
+        return RECORDS[neighbours] * sum(math.isqrt(2 * norm * norm) for norm in self.norms)
+
+    def l2_squared(self, neighbours: str) -> int:
+        """The square of the L2 sensitivity of the sum, in squared integer units."""
+        return RECORDS[neighbours] ** 2 * sum(norm * norm for norm in self.norms)
 
 
 @dataclass(frozen=True)

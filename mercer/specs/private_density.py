@@ -17,7 +17,7 @@ from mercer.points import ArrayReference, PointsField, PrivateField
 from mercer.privacy.accounting import MOST_DELTA, MOST_EPSILON, Loss
 from mercer.privacy.density import DensityRelease
 from mercer.privacy.fourier import Spectrum
-from mercer.privacy.mechanisms import Mechanism, recipe_for
+from mercer.privacy.mechanisms import Mechanism, candidates, reason, recipe_for
 from mercer.privacy.recipe import Recipe, Request, loss_of
 from mercer.privacy.terms import Terms
 from mercer.specs.base import Cost, Spec
@@ -60,10 +60,12 @@ def spectrum_of(kernel: Gaussian | Exponential | LaplacianL1 | Rational) -> tupl
 class PrivateDensity(Spec):
     """Private kernel sums f(y) = sum_i k(x_i, y) for any y, released once with integer noise.
 
-    The released vector is S = sum_i I(x_i) + noise, I(x) = trunc(2^16 (cos w_j x, sin w_j x)_j) and a constant for the
-    number of records, w_j drawn from the kernel function's spectral measure by a public seed; f(y) is estimated by
-    I(y) . S / (m 4^16). With delta = 0 the noise is discrete Laplace noise of scale L1 sensitivity / epsilon, and the
-    release epsilon-differentially private; otherwise rounded Gaussian noise of the least sigma for (epsilon, delta).
+    The released vector is S = sum_i I(x_i) + noise, I(x) = trunc(a_j cos w_j x), trunc(a_j sin w_j x) for all j, and a
+    constant for the number of records. f(y) is a weighted sum of S cos w_j y and S sin w_j y. `fourier` draws w_j from
+    the kernel function's spectral measure by a public seed, with equal a_j; `spectral` takes the largest terms of the
+    kernel function's Fourier series on a torus around the box, with the a_j whose noise is least. With delta = 0 the
+    noise is discrete Laplace noise of scale L1 sensitivity / epsilon, and the release epsilon-differentially private;
+    otherwise rounded Gaussian noise of the least sigma for (epsilon, delta).
 
     With public landmarks z_a the features are L^-1 (k(z_a, x))_a, L L^T = k(z_a, z_b) and a small multiple of I, and
     f(y) is estimated by their scalar product with the sums: exact at the landmarks but for noise. What the landmarks
@@ -71,7 +73,8 @@ class PrivateDensity(Spec):
 
     Rahimi and Recht, Random features for large-scale kernel machines (2007); Wagner, Naamad and Mishra, Fast private
     kernel density estimation via locality sensitive quantization (2023); Balle and Wang (2018) for sigma; Hall,
-    Rinaldo and Wasserman, Differential privacy for functions and functional data (2013).
+    Rinaldo and Wasserman, Differential privacy for functions and functional data (2013); docs/privacy.md for the
+    weights.
     """
 
     releases: ClassVar[bool] = True
@@ -86,10 +89,13 @@ class PrivateDensity(Spec):
     delta: Annotated[float, Field(ge=0, le=float(MOST_DELTA))] = 0.0
     """0 for pure differential privacy and Laplace noise; above it Gaussian noise, with far smaller errors."""
     mechanism: Mechanism = "auto"
-    """fourier: random frequencies, for any kernel function and dimension; landmarks: by public points, far better near
-    them. auto takes landmarks where they are given."""
+    """fourier: random frequencies, for any kernel function and dimension; spectral: the weighted frequencies of a
+    lattice, for up to 3 dimensions and a gaussian, laplacian_l1 or rational l1 kernel function; landmarks: by public
+    points, far better near them. auto takes landmarks where they are given, else the one with the least predicted
+    error, by the request and the public terms."""
     n_features: Annotated[int, Field(ge=1, le=MAX_FEATURES)] | None = None
-    """Random frequencies m; 1,024 with Gaussian noise and 256 with Laplace noise, whose error grows with them."""
+    """fourier: random frequencies m; 1,024 with Gaussian noise and 256 with Laplace noise, whose error grows with them.
+    spectral: the most frequencies, 4,096; it takes as few as have the least error."""
     feature_seed: Seed = 0
     """Of the frequencies, or of the probes: public, and nothing to do with the noise."""
     landmarks: PointsField | None = None
@@ -144,13 +150,17 @@ class PrivateDensity(Spec):
         Raises:
             ValueError: the mechanism cannot do it.
         """
+        return recipe_for(self.mechanism, self.request(terms, given))
+
+    def request(self, terms: Terms, given: Mapping[str, int] = NOTHING) -> Request:
+        """What mechanisms look at."""
         spectrum, scale = spectrum_of(self.kernel)
         asked = (self.epsilon, self.delta, self.n_features, self.feature_seed)
         public = (given.get("landmarks"), given.get("probes"), self.check_share)
-        return recipe_for(self.mechanism, Request(spectrum, scale, *asked, terms, *public))
+        return Request(spectrum, scale, *asked, terms, *public)
 
     def _recipe(self, infos: Mapping[str, ArrayInfo]) -> Recipe:
-        return self.recipe(infos["x"].about, {name: info.shape[0] for name, info in infos.items()})
+        return self.recipe(infos["x"].about, given_in(infos))
 
     def check(self, infos: Mapping[str, ArrayInfo]) -> None:
         """Lengthscales for every dimension, and noise that can be drawn.
@@ -190,10 +200,15 @@ class PrivateDensity(Spec):
         return loss_of(self.epsilon, self.delta)
 
     def plan(self, infos: Mapping[str, ArrayInfo]) -> dict[str, Any]:
-        """The mechanism and its predicted errors."""
+        """The mechanism, its predicted errors, and those of the others, or why they cannot."""
         recipe = self._recipe(infos)
+        others = candidates(self.request(infos["x"].about, given_in(infos)))
         return {
             "mechanism": recipe.name,
+            "reason": reason(recipe),
+            "predicted_errors_of_mean": {
+                name: one if isinstance(one, str) else one.predicted_error for name, one in others.items()
+            },
             "noise": "Gaussian" if self.delta else "Laplace",
             "size": recipe.size,
             "noise_error": recipe.noise_error,
@@ -210,3 +225,8 @@ class PrivateDensity(Spec):
         """By as many records as there may be; the data are read by chunks, so that memory does not depend on them."""
         (n, d), recipe = infos["x"].shape, self._recipe(infos)
         return Cost(n * recipe.flops_per_record, 8 * d, 8 * recipe.size, CHUNK_BYTES + recipe.table_bytes)
+
+
+def given_in(infos: Mapping[str, ArrayInfo]) -> dict[str, int]:
+    """Of how many points the arrays are, by field."""
+    return {name: info.shape[0] for name, info in infos.items()}

@@ -42,6 +42,7 @@ def density(**fields):
             "x": PrivateReference(private="sha256:" + "0" * 64),
             "kernel": KERNELS[0],
             "epsilon": 1.0,
+            "mechanism": "fourier",
             "release_id": "0" * 32,
             **fields,
         }

@@ -10,6 +10,7 @@ from sklearn.kernel_approximation import RBFSampler
 from gpu.private.fourier import FourierSums
 from mercer.privacy.fourier import SPECTRA, FourierFeatures, phases, sines
 from mercer.privacy.grid import clean, grid
+from mercer.privacy.sensitivity import Blocks
 from tests.gpu.private.boxes import Box, cube
 
 EXACT = {
@@ -113,7 +114,7 @@ def test_compiled_sums_are_those_of_the_formulas_to_the_last_bit(n, d, m, bits):
     points = np.random.default_rng(n).normal(size=(n, d)) * 4
     integers = np.trunc(features.values(points) * 2**bits).astype(np.int64)
     sums = np.zeros(2 * m, np.int64)
-    FourierSums(features, bits).add(clean(features.bounds, points), sums)
+    FourierSums(features, Blocks(features.m, 2, bits)).add(clean(features.bounds, points), sums)
     assert sums.tolist() == integers.sum(axis=0).tolist()
 
 

@@ -18,7 +18,7 @@ from gpu.private.landmarks import LandmarkSums
 from gpu.private.pipeline import exact_sums
 from mercer.privacy.fourier import FourierFeatures
 from mercer.privacy.grid import clean
-from mercer.privacy.sensitivity import Blocks
+from mercer.privacy.sensitivity import Blocks, Pairs
 from tests.gpu.private.boxes import Box, cube
 from tests.gpu.private.test_fourier import exact
 
@@ -28,7 +28,7 @@ HOSTILE = [np.nan, np.inf, -np.inf, 1e308, -1e308, -0.0, 5e-324, -5e-324, 2.0**-
 
 
 def fourier(m=70, bits=20):
-    return FourierSums(FourierFeatures.draw("gaussian", 0.7, BOX, m, 5), bits)
+    return FourierSums(FourierFeatures.draw("gaussian", 0.7, BOX, m, 5), Blocks(m, 2, bits))
 
 
 def landmarks(count=23, bits=24, spectrum="gaussian"):
@@ -184,7 +184,7 @@ def test_a_record_out_of_the_box_counts_as_its_nearest_point(features):
 def test_the_worst_pairs_come_within_rounding_of_the_l2_bound(neighbours):
     box, bits = cube(1), 20
     turns = np.full((1, 3), 2**11, np.uint32)
-    features = FourierSums(FourierFeatures(box, turns), bits)
+    features = FourierSums(FourierFeatures(box, turns), Blocks(3, 2, bits))
     first, last = (np.array(one_record(features, [x]), object) for x in (0.0, 1.0))
     moved = first if neighbours == "add_or_remove_one" else first - last
     assert sum(moved**2) == features.blocks.l2_squared(neighbours)
@@ -195,6 +195,22 @@ def test_the_l1_bound_is_the_largest_integer_that_is_none_too_large(width, bits)
     one = Blocks(1, width, bits).l1("add_or_remove_one")
     assert one**2 <= width * 4**bits < (one + 1) ** 2
     assert Blocks(7, width, bits).l1("change_one") == 14 * one
+
+
+@pytest.mark.parametrize("norms", [(1,), (2**24, 1, 3), (70, 99, 2**20 - 1)])
+def test_pairs_of_several_norms_are_bounded_one_by_one(norms):
+    pairs = Pairs(norms)
+    assert pairs.l2_squared("change_one") == 4 * sum(norm**2 for norm in norms)
+    each = [Pairs((norm,)).l1("add_or_remove_one") for norm in norms]
+    assert all(one**2 <= 2 * norm**2 < (one + 1) ** 2 for one, norm in zip(each, norms, strict=True))
+    assert pairs.l1("change_one") == 2 * sum(each)
+    assert pairs.max_records * max(norms) < 2**62
+
+
+@pytest.mark.parametrize("norms", [(), (0, 1), (2**24 + 1,), (-1,)])
+def test_norms_that_pairs_cannot_have_are_refused(norms):
+    with pytest.raises(ValueError, match="Expected"):
+        Pairs(norms)
 
 
 def test_relations_that_are_none_are_refused():
