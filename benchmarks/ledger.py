@@ -23,25 +23,25 @@ CASES = [(1, 1), (8, 1), (8, 8)]
 """Clients, and the accounts that they share."""
 
 
-def client(ledger: Ledger, digest: str, until: float) -> list[float]:
+def client(ledger: Ledger, name: str, until: float) -> list[float]:
     """How many seconds each charge took."""
     took = []
     while (start := time.perf_counter()) < until:
         key = secrets.token_hex(16)
-        names = {"key": key, "release_id": key, "fingerprint": key}
-        ledger.charge("bench", digest, **names, loss=LOSS, kind="bench", spender="bench")
+        ids = {"key": key, "release_id": key, "fingerprint": key}
+        ledger.charge("bench", name, **ids, loss=LOSS, kind="bench", spender="bench")
         took.append(time.perf_counter() - start)
     return took
 
 
 def measured(ledger: Ledger, clients: int, accounts: int, seconds: float) -> dict[str, float]:
     """Charges a second, and the median and 99th percentile of their milliseconds."""
-    digests = [f"sha256:{secrets.token_hex(32)}" for _ in range(accounts)]
-    for digest in digests:
-        ledger.protect("bench", digest, TERMS, "bench")
+    names = [secrets.token_hex(16) for _ in range(accounts)]
+    for name in names:
+        ledger.protect("bench", name, TERMS, "bench")
     until = time.perf_counter() + seconds
     with ThreadPoolExecutor(clients) as pool:
-        runs = [pool.submit(client, ledger, digests[number % accounts], until) for number in range(clients)]
+        runs = [pool.submit(client, ledger, names[number % accounts], until) for number in range(clients)]
         took = sorted(second for run in runs for second in run.result())
     p99 = took[int(0.99 * (len(took) - 1))]
     return {"charges_s": len(took) / seconds, "p50_ms": 1e3 * statistics.median(took), "p99_ms": 1e3 * p99}

@@ -212,6 +212,12 @@ def _add_private(commands_of: argparse._SubParsersAction[argparse.ArgumentParser
     protect.add_argument("--high", required=True, metavar="NUMBERS", help="of the domain, such as 1,1,1")
     protect.add_argument("--max-records", type=int, required=True, help="the most that there may be")
     protect.set_defaults(command=private_commands.protect)
+    upload = actions.add_parser(
+        "upload", parents=[_common("print the record")], help="replace the data; what was spent stays spent"
+    )
+    upload.add_argument("name")
+    upload.add_argument("file", type=Path, help="records, a row each: an .npy, .csv or .parquet file")
+    upload.set_defaults(command=private_commands.upload)
     listing = actions.add_parser("list", parents=[_common("print the records")], help="all of them")
     listing.set_defaults(command=private_commands.listing)
     for name, command, about in (
@@ -219,10 +225,10 @@ def _add_private(commands_of: argparse._SubParsersAction[argparse.ArgumentParser
         ("spent", private_commands.spent, "what was spent on one, by whom"),
     ):
         action = actions.add_parser(name, parents=[_common("print the record")], help=about)
-        action.add_argument("digest")
+        action.add_argument("name")
         action.set_defaults(command=command)
     delete = actions.add_parser("delete", parents=[_common()], help="delete the data; what was spent stays spent")
-    delete.add_argument("digest", nargs="+")
+    delete.add_argument("name", nargs="+")
     delete.set_defaults(command=private_commands.delete)
 
 

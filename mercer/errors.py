@@ -20,7 +20,6 @@ MercerError
     NotFinished                 409  the result was asked for too early
     NoResult                    409  the job ended without a result
     NotRetryable                409  the job has not failed
-    Protected                   409  the data set is private
     WebhookDisabled             409  it takes no events until it is enabled
     NotProtected                409  private releases are made of protected data sets alone
     AlreadyProtected            409  the data set is protected under other terms
@@ -125,7 +124,7 @@ class InvalidArray(MercerError):
 
 
 class DigestMismatch(MercerError):
-    """The body's SHA-256 is not the digest in the address."""
+    """The body's SHA-256 is not the digest in the address or in Content-Digest."""
 
     code = "digest-mismatch"
     status = 422
@@ -244,14 +243,6 @@ class NotRetryable(MercerError):
     code = "not-retryable"
     status = 409
     title = "The job cannot be tried again"
-
-
-class Protected(MercerError):
-    """The data set is private: nothing but private releases may read it."""
-
-    code = "protected"
-    status = 409
-    title = "The data set is private"
 
 
 class WebhookDisabled(MercerError):

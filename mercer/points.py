@@ -61,7 +61,8 @@ class PrivateReference(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    private: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+    private: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+    """Its name."""
 
 
 class ReleaseReference(BaseModel):

@@ -10,14 +10,18 @@ from pydantic import BaseModel, ConfigDict, Field
 from mercer.points import PrivateReference
 from mercer.privacy.terms import Terms
 
+NAME_BYTES = 16
+"""Of randomness in a name: nobody guesses one, and no two are equal."""
+
 
 class Protection(BaseModel):
-    """Which bytes are to be private, and on which terms."""
+    """A private data set that is to be, and its terms."""
 
     model_config = ConfigDict(extra="forbid")
 
-    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-    """SHA-256 of the file that will be uploaded."""
+    name: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")] | None = None
+    """Random, never derived from the data: whoever guessed these could confirm the guess. Drawn where it is left out;
+    who gives it may send the request again."""
     terms: Terms
 
 
@@ -26,7 +30,7 @@ class PrivateDataset(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    digest: str
+    name: str
     terms: Terms
     uploaded: bool
     """Whether its data are here."""
@@ -42,7 +46,7 @@ class PrivateDataset(BaseModel):
     @property
     def reference(self) -> PrivateReference:
         """It, as a field of a spec."""
-        return PrivateReference(private=self.digest)
+        return PrivateReference(private=self.name)
 
 
 class Spent(BaseModel):

@@ -12,7 +12,7 @@ from mercer.tables import table
 
 
 def protect(client: Client, arguments: Namespace) -> str:
-    """Give the service a private data set."""
+    """Give the service a private data set; prints its name."""
     low, high = (tuple(float(one) for one in text.split(",")) for text in (arguments.low, arguments.high))
     private = client.private.protect(
         arguments.file,
@@ -22,7 +22,13 @@ def protect(client: Client, arguments: Namespace) -> str:
         domain=Box(low=low, high=high),
         max_records=arguments.max_records,
     )
-    return private.model_dump_json(indent=2) if arguments.json else private.digest
+    return private.model_dump_json(indent=2) if arguments.json else private.name
+
+
+def upload(client: Client, arguments: Namespace) -> str:
+    """Give it the data of a private data set once more."""
+    private = client.private.upload(arguments.name, arguments.file)
+    return private.model_dump_json(indent=2) if arguments.json else ""
 
 
 def listing(client: Client, arguments: Namespace) -> str:
@@ -30,17 +36,17 @@ def listing(client: Client, arguments: Namespace) -> str:
     several = client.private.list()
     if arguments.json:
         return json.dumps([one.model_dump(mode="json") for one in several], indent=2)
-    return table(("digest", "epsilon", "delta", "spent", "releases", "data"), [_row(one) for one in several])
+    return table(("name", "epsilon", "delta", "spent", "releases", "data"), [_row(one) for one in several])
 
 
 def show(client: Client, arguments: Namespace) -> str:
     """Its terms, and what is left."""
-    return client.private.budget(arguments.digest).model_dump_json(indent=2)
+    return client.private.budget(arguments.name).model_dump_json(indent=2)
 
 
 def spent(client: Client, arguments: Namespace) -> str:
     """What was spent on one."""
-    several = client.private.spent(arguments.digest)
+    several = client.private.spent(arguments.name)
     if arguments.json:
         return json.dumps([one.model_dump(mode="json", exclude_none=True) for one in several], indent=2)
     rows = [
@@ -52,8 +58,8 @@ def spent(client: Client, arguments: Namespace) -> str:
 
 def delete(client: Client, arguments: Namespace) -> str:
     """Delete the data of some."""
-    for digest in arguments.digest:
-        client.private.delete(digest)
+    for name in arguments.name:
+        client.private.delete(name)
     return ""
 
 
@@ -61,4 +67,4 @@ def _row(private: PrivateDataset) -> tuple[str, ...]:
     terms = private.terms
     here = "here" if private.uploaded else "gone"
     budget = (f"{terms.epsilon:g}", f"{terms.delta:g}", f"{private.spent_epsilon:.4g}")
-    return private.digest, *budget, str(private.releases), here
+    return private.name, *budget, str(private.releases), here

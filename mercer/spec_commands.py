@@ -23,7 +23,7 @@ from mercer.selections import selection
 from mercer.specs import KINDS, Spec
 
 KEPT_BACK = frozenset({"kind", "release_id"})
-NAMES: dict[type[BaseModel], str] = {PrivateReference: "DIGEST", ReleaseReference: "RELEASE"}
+NAMES: dict[type[BaseModel], str] = {PrivateReference: "NAME", ReleaseReference: "RELEASE"}
 """How the fields are called that name what the service has."""
 
 

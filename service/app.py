@@ -113,6 +113,9 @@ def create_app(settings: Settings, broker: ServiceBroker, objects: Objects, trac
     def admission_of(tenant: str) -> Admission:
         return Admission(datasets.of(tenant).known, spending.public(tenant), settings, tenant)
 
+    def stored_bytes(tenant: str) -> int:
+        return datasets.of(tenant).used_bytes() + private.of(tenant).counted_bytes()
+
     app.state.parts = parts = Parts(
         settings=settings,
         broker=broker,
@@ -121,7 +124,7 @@ def create_app(settings: Settings, broker: ServiceBroker, objects: Objects, trac
         batches=batches,
         keys=keys,
         keyring=Keyring(keys, settings.root) if settings.root else None,
-        quota=Quota(lambda tenant: datasets.of(tenant).used_bytes(), settings.max_tenant_bytes),
+        quota=Quota(stored_bytes, settings.max_tenant_bytes),
         registrations=registrations,
         admission_of=lru_cache(TENANTS_KEPT)(admission_of),
         spending=spending,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -13,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mercer.errors import InvalidRequest, Protected, TooLarge, UnknownDataset, UnsupportedFormat
+from mercer.errors import InvalidRequest, TooLarge, UnknownDataset, UnsupportedFormat
 from mercer.jobs import Dataset
 from service.bodies import declared_bytes, large_pieces
 from service.byte_responses import NPY, not_modified, npy_file
@@ -23,8 +24,7 @@ from service.json_answers import JsonAnswer
 from service.parts import Parts, PartsDep
 from service.principals import PrincipalDep
 from service.quota import Incoming
-from store.datasets import Datasets
-from store.uploads import Format
+from store.uploads import Format, KnownUpload, Upload
 
 FORMATS: dict[str, Format] = {NPY: "npy", "text/csv": "csv", "application/vnd.apache.parquet": "parquet"}
 
@@ -71,20 +71,7 @@ async def upload(digest: str, request: Request, parts: PartsDep, principal: Prin
     known = await parts.threads.run(datasets.info, digest)
     if known is not None:
         return _answer(known, 200)
-    await _check_public(parts, principal.tenant, digest)
-    dataset = await _admit(parts, principal.tenant, digest, format, request)
-    try:
-        await _check_public(parts, principal.tenant, digest)  # they may have been protected while they came
-    except Protected:
-        await parts.threads.run(datasets.delete, digest)
-        parts.quota.forget(principal.tenant)
-        raise
-    return _answer(dataset, 201)
-
-
-async def _check_public(parts: Parts, tenant: str, digest: str) -> None:
-    if await parts.threads.run(parts.private.of(tenant).is_protected, digest):
-        raise Protected("These bytes are private: nothing but private releases may read them.")
+    return _answer(await _admit(parts, principal.tenant, digest, format, request), 201)
 
 
 async def _admit(parts: Parts, tenant: str, digest: str, format: Format, request: Request) -> Dataset:
@@ -95,7 +82,7 @@ async def _admit(parts: Parts, tenant: str, digest: str, format: Format, request
         room = limit if incoming is None else min(limit, incoming.room)
         datasets = parts.datasets.of(tenant, room)
         try:
-            dataset = await _receive(parts, datasets, digest, format, request, incoming)
+            dataset = await receive(parts, datasets.upload(digest, format), format, request, incoming)
         except TooLarge:
             if incoming is not None and room < limit:
                 raise incoming.exceeded() from None
@@ -105,11 +92,15 @@ async def _admit(parts: Parts, tenant: str, digest: str, format: Format, request
         return dataset
 
 
-async def _receive(
-    parts: Parts, datasets: Datasets, digest: str, format: Format, request: Request, incoming: Incoming | None
+async def receive(
+    parts: Parts,
+    upload: AbstractContextManager[Upload | KnownUpload],
+    format: Format,
+    request: Request,
+    incoming: Incoming | None = None,
 ) -> Dataset:
     """Stream the body into the store, one piece in memory at a time, in threads: hashing and disks block."""
-    async with contextmanager_in_threadpool(datasets.upload(digest, format)) as target:
+    async with contextmanager_in_threadpool(upload) as target:
         async for piece in large_pieces(request, parts.settings.max_upload_bytes):
             if incoming is not None:
                 incoming.take(len(piece))

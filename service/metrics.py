@@ -17,7 +17,7 @@ from telemetry.process import registry
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """From a tiny submission to the longest hold of a long poll."""
 
-PRIVATE_UPLOAD = ("/v1/private/{digest}/data", "PUT")
+PRIVATE_UPLOAD = ("/v1/private/{name}/data", "PUT")
 """Takes as long as there are records."""
 
 

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
+from secrets import token_hex
 from typing import Any
 
 from fastapi import APIRouter
-from fastapi.concurrency import contextmanager_in_threadpool
 from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mercer.errors import Protected, UnknownDataset
-from mercer.private import PrivateDataset, Protection, Spent
-from service.bodies import large_pieces
+from mercer.errors import InvalidRequest, UnknownDataset
+from mercer.privacy.terms import Terms
+from mercer.private import NAME_BYTES, PrivateDataset, Protection, Spent
 from service.byte_responses import not_modified, npy_file
-from service.datasets import FILE, UPLOAD, check_digest, format_of
+from service.content_digest import PARAMETER, content_digest
+from service.datasets import FILE, UPLOAD, format_of, receive
 from service.documented import problems
+from service.headers import Fields
 from service.parts import PartsDep
 from service.principals import PrincipalDep
 from service.spending import Spending
 from store.ledger import Account, Entry
 from store.ledger import Terms as Agreed
-from store.private import PrivateDatasets
+from store.private import PrivateDatasets, check, counted_bytes
+
+_NAME = re.compile(r"[0-9a-f]{32}")
 
 router = APIRouter(prefix="/v1", tags=["private"])
 
@@ -46,57 +51,47 @@ class ReleaseList(BaseModel):
     releases: list[str]
 
 
-@router.post("/private", status_code=201, responses=problems(409, 422, 423, 503))
+@router.post("/private", status_code=201, responses=problems(400, 409, 423, 503))
 async def protect(wanted: Protection, parts: PartsDep, principal: PrincipalDep) -> PrivateDataset:
-    """Set the terms of a private data set, once and for ever, before its bytes are uploaded; the same again is fine."""
-    digest, terms = wanted.digest, wanted.terms
-
-    def check_absent() -> None:
-        if parts.datasets.of(principal.tenant).info(digest) is not None:
-            raise Protected("These bytes are here as a data set that anybody may read: delete that one first.")
+    """Set the terms of a private data set, once and for ever, before its data are uploaded; the same again is fine."""
+    name = wanted.name or token_hex(NAME_BYTES)
 
     def agree() -> PrivateDataset:
         private = parts.private.of(principal.tenant)
-        check_absent()
-        parts.spending.ledger().protect(principal.tenant, digest, agreed(wanted), principal.key or "")
-        private.protect(digest, terms)
-        # An upload that ended before the terms were there has seen none; one that ends from now on sees them.
-        check_absent()
-        return _shown(parts.spending, private, principal.tenant, digest)
+        parts.spending.ledger().protect(principal.tenant, name, agreed(wanted.terms), principal.key or "")
+        private.protect(name, wanted.terms)
+        return _shown(parts.spending, private, principal.tenant, name)
 
     return await run_in_threadpool(agree)
 
 
-def agreed(wanted: Protection) -> Agreed:
+def agreed(terms: Terms) -> Agreed:
     """The terms as the ledger keeps them."""
-    terms = wanted.terms
     domain = terms.model_dump_json(include={"domain", "max_records"})
     return Agreed(terms.budget, terms.neighbours.value, domain)
 
 
 @router.put(
-    "/private/{digest}/data",
+    "/private/{name}/data",
     status_code=201,
     responses=problems(400, 404, 408, 413, 415, 422, 423, 503),
-    openapi_extra=UPLOAD,
+    openapi_extra=UPLOAD | {"parameters": [PARAMETER]},
 )
-async def upload(digest: str, request: Request, parts: PartsDep, principal: PrincipalDep) -> PrivateDataset:
-    """Upload the bytes of a private data set, npy, CSV or Parquet: nothing gives them back."""
-    check_digest(digest)
-    format = format_of(request)
+async def upload(name: str, request: Request, parts: PartsDep, principal: PrincipalDep) -> PrivateDataset:
+    """Upload the data, npy, CSV or Parquet, in place of what is there; nothing gives them back.
+
+    They are compared with nothing that is there: the same again, as after a lost answer, is fine.
+    """
+    check_name(name)
+    digest, format = content_digest(Fields(request.scope)), format_of(request)
     private = parts.private.of(principal.tenant)
-    await run_in_threadpool(private.terms, digest)
-    async with contextmanager_in_threadpool(private.data.upload(digest, format)) as target:
-        async for piece in large_pieces(request, parts.settings.max_upload_bytes):
-            await parts.threads.run(target.write, piece)
-        async with parts.conversions:
-            dataset = await run_in_threadpool(target.commit)
-    try:
-        private.check(digest, dataset)
-    except Exception:
-        await run_in_threadpool(private.data.delete, digest)
-        raise
-    return await run_in_threadpool(_shown, parts.spending, private, principal.tenant, digest)
+    terms = await run_in_threadpool(private.terms, name)
+    counted = 0 if await run_in_threadpool(private.data.is_here, name) else counted_bytes(terms)
+    async with parts.quota.incoming(principal.tenant, counted) as incoming:
+        await receive(parts, private.data.upload(name, digest, format, partial(check, terms)), format, request)
+        if incoming is not None:
+            incoming.stored(counted)
+    return await run_in_threadpool(_shown, parts.spending, private, principal.tenant, name)
 
 
 @router.get("/private", responses=problems(423, 503))
@@ -105,39 +100,40 @@ async def list_private(parts: PartsDep, principal: PrincipalDep) -> PrivateList:
 
     def shown() -> PrivateList:
         private = parts.private.of(principal.tenant)
-        several = [_shown(parts.spending, private, principal.tenant, digest) for digest in private.list()]
+        several = [_shown(parts.spending, private, principal.tenant, name) for name in private.list()]
         return PrivateList(private=several)
 
     return await run_in_threadpool(shown)
 
 
-@router.get("/private/{digest}", responses=problems(400, 404, 423, 503))
-async def show(digest: str, parts: PartsDep, principal: PrincipalDep) -> PrivateDataset:
+@router.get("/private/{name}", responses=problems(400, 404, 423, 503))
+async def show(name: str, parts: PartsDep, principal: PrincipalDep) -> PrivateDataset:
     """The terms of a private data set, and what is left of its budget; nothing of its records."""
-    check_digest(digest)
+    check_name(name)
     private = parts.private.of(principal.tenant)
-    return await run_in_threadpool(_shown, parts.spending, private, principal.tenant, digest)
+    return await run_in_threadpool(_shown, parts.spending, private, principal.tenant, name)
 
 
-@router.get("/private/{digest}/spent", responses=problems(400, 404, 503))
-async def show_spent(digest: str, parts: PartsDep, principal: PrincipalDep) -> SpentList:
+@router.get("/private/{name}/spent", responses=problems(400, 404, 503))
+async def show_spent(name: str, parts: PartsDep, principal: PrincipalDep) -> SpentList:
     """What was spent on it: when, by which API key, on which release."""
-    check_digest(digest)
+    check_name(name)
 
     def spent() -> list[Spent]:
-        parts.private.of(principal.tenant).terms(digest)
-        entries = parts.spending.ledger().entries(principal.tenant, digest)
+        parts.private.of(principal.tenant).terms(name)
+        entries = parts.spending.ledger().entries(principal.tenant, name)
         return [_spent(entry) for entry in entries if entry.release_id is not None]
 
     return SpentList(spent=await run_in_threadpool(spent))
 
 
-@router.delete("/private/{digest}", status_code=204, responses=problems(400, 404, 503))
-async def delete(digest: str, parts: PartsDep, principal: PrincipalDep) -> None:
-    """Delete the data; the terms and what was spent stay, for the case that the same bytes come again."""
-    check_digest(digest)
-    if not await run_in_threadpool(parts.private.of(principal.tenant).data.delete, digest):
-        raise UnknownDataset(f"no private data set {digest} has been uploaded")
+@router.delete("/private/{name}", status_code=204, responses=problems(400, 404, 503))
+async def delete(name: str, parts: PartsDep, principal: PrincipalDep) -> None:
+    """Delete the data; the terms and what was spent stay, and the name is never given other terms."""
+    check_name(name)
+    if not await run_in_threadpool(parts.private.of(principal.tenant).data.delete, name):
+        raise UnknownDataset(f"no data of {name} are here")
+    parts.quota.forget(principal.tenant)
 
 
 @router.get("/releases", responses=problems(503))
@@ -166,13 +162,22 @@ async def download_release(release_id: str, request: Request, parts: PartsDep, p
     return await npy_file(request, partial(releases.read, release), release.length, etag)
 
 
-def _shown(spending: Spending, private: PrivateDatasets, tenant: str, digest: str) -> PrivateDataset:
-    terms = private.terms(digest)
-    account = spending.ledger().account(tenant, digest)
+def check_name(name: str) -> None:
+    """See that it can be one.
+
+    Raises:
+        InvalidRequest: it cannot.
+    """
+    if not _NAME.fullmatch(name):
+        raise InvalidRequest(f"expected 32 lower-case hex digits in the address, got {name[:80]}")
+
+
+def _shown(spending: Spending, private: PrivateDatasets, tenant: str, name: str) -> PrivateDataset:
+    terms = private.terms(name)
+    account = spending.ledger().account(tenant, name)
     if account is None:
-        raise UnknownDataset(f"No private data set {digest}: POST its terms to /v1/private first.")
-    uploaded = private.data.info(digest) is not None
-    return PrivateDataset(digest=digest, terms=terms, uploaded=uploaded, **_left(account))
+        raise UnknownDataset(f"No private data set {name}: POST its terms to /v1/private first.")
+    return PrivateDataset(name=name, terms=terms, uploaded=private.data.is_here(name), **_left(account))
 
 
 def _left(account: Account) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from store.releases import Releases
 class Price(NamedTuple):
     """What one release costs, and which data set pays."""
 
-    digest: str
+    name: str
     loss: Loss
 
 
@@ -76,7 +76,7 @@ class Spending:
         info = self.public(tenant)
         references = {name: one for name, one in spec.arrays().items() if isinstance(one, PrivateReference)}
         ((_, reference),) = references.items()
-        if self._private.of(tenant).data.info(reference.private) is None:
+        if not self._private.of(tenant).data.is_here(reference.private):
             raise UnknownDataset(f"The data of {reference.private} are not here: upload them again.")
         return Price(reference.private, spec.privacy_loss({name: info(one) for name, one in references.items()}))
 
@@ -87,7 +87,7 @@ class Spending:
             NotProtected: its data set has no account.
         """
         price = self.price(spec, tenant)
-        account = self._account(price.digest, tenant)
+        account = self._account(price.name, tenant)
         return price, account.terms.budget.admits(account.spent + price.loss)
 
     def settled(self, specs: Sequence[Spec], submissions: list[Submission], principal: Principal) -> list[Submission]:
@@ -129,7 +129,7 @@ class Spending:
         for release, price in zip(releases, prices, strict=True):
             self.ledger().charge(
                 principal.tenant,
-                price.digest,
+                price.name,
                 key=str(release.key),
                 release_id=release_id(principal.tenant, str(release.key)),
                 fingerprint=hashlib.sha256(release.spec.model_dump_json(exclude_none=True).encode()).hexdigest(),
@@ -140,14 +140,14 @@ class Spending:
 
     def _check_together(self, prices: Sequence[Price], tenant: str) -> None:
         """See that several releases fit their budgets together, before the first is charged."""
-        for digest in {price.digest for price in prices}:
-            account = self._account(digest, tenant)
-            total = sum((price.loss for price in prices if price.digest == digest), account.spent)
+        for name in {price.name for price in prices}:
+            account = self._account(name, tenant)
+            total = sum((price.loss for price in prices if price.name == name), account.spent)
             if not account.terms.budget.admits(total):
                 raise BudgetExceeded("The releases together cost more than is left of the data set's budget.")
 
-    def _account(self, digest: str, tenant: str) -> Account:
-        account = self.ledger().account(tenant, digest)
+    def _account(self, name: str, tenant: str) -> Account:
+        account = self.ledger().account(tenant, name)
         if account is None:
             raise NotProtected("Releases are made of protected data sets alone: protect this one first.")
         return account

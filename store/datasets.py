@@ -9,10 +9,8 @@ included.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from mmap import ACCESS_READ, mmap
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,11 +19,11 @@ from mercer.errors import UnknownDataset
 from mercer.jobs import Dataset
 from mercer.points import DatasetReference
 from mercer.tenants import DEFAULT_TENANT
-from store.objects import Objects
+from store.objects import Objects, ObjectWriter
+from store.receiving import mapped, receiving
 from store.selection import select
-from store.table_uploads import TableBody
 from store.tenants import prefix_of
-from store.uploads import Body, Format, KnownUpload, NpyBody, Upload
+from store.uploads import Format, KnownUpload, Upload
 
 PREFIX = "datasets/"
 
@@ -53,18 +51,16 @@ class Datasets:
         objects: Where they are kept.
         max_bytes: The most that one may have, uploaded or as npy.
         tenant: Whose they are.
-        prefix: Where a tenant's are.
     """
 
-    def __init__(self, objects: Objects, max_bytes: int, tenant: str = DEFAULT_TENANT, prefix: str = PREFIX) -> None:
+    def __init__(self, objects: Objects, max_bytes: int, tenant: str = DEFAULT_TENANT) -> None:
         self._objects = objects
         self._max_bytes = max_bytes
-        self._part = prefix
-        self._prefix = prefix_of(tenant) + prefix
+        self._prefix = prefix_of(tenant) + PREFIX
 
     def of(self, tenant: str, max_bytes: int | None = None) -> Datasets:
         """Those of another tenant, perhaps with a bound of its own."""
-        return Datasets(self._objects, self._max_bytes if max_bytes is None else max_bytes, tenant, self._part)
+        return Datasets(self._objects, self._max_bytes if max_bytes is None else max_bytes, tenant)
 
     def used_bytes(self) -> int:
         """How many bytes they take; lists all of them."""
@@ -86,13 +82,9 @@ class Datasets:
         if (known := self.info(digest)) is not None:
             yield KnownUpload(known)
             return
-        with ExitStack() as opened:
-            matrix = opened.enter_context(self._objects.writer(self._key(digest, "npy")))
-            body: Body = NpyBody(matrix, self._max_bytes)
-            if format != "npy":
-                aside, rows = (opened.enter_context(self._objects.scratch()) for _ in range(2))
-                body = TableBody(format, aside, rows, matrix, self._max_bytes)
-            yield Upload(digest, format, body, matrix, self._mark, self._max_bytes)
+        key = self._key(digest, "npy")
+        with receiving(self._objects, key, digest, format, self._keep, self._max_bytes) as upload:
+            yield upload
 
     def info(self, digest: str) -> Dataset | None:
         """What is known of a data set; None when there is none."""
@@ -148,20 +140,18 @@ class Datasets:
         dataset = self.known(digest)
         return OpenDataset(dataset, self._mapped(dataset))
 
-    def _mark(self, dataset: Dataset) -> None:
+    def _keep(self, matrix: ObjectWriter, dataset: Dataset) -> None:
+        # Without its mark the matrix is no data set: a crash in between leaves nothing to be seen.
+        matrix.commit()
         with self._objects.writer(self._key(dataset.digest, "json")) as mark:
             mark.write(dataset.model_dump_json().encode())
             mark.commit()
 
     def _mapped(self, dataset: Dataset) -> np.ndarray[Any, Any]:
-        dtype = np.dtype(dataset.dtype)
-        offset = dataset.size_bytes - math.prod(dataset.shape) * dtype.itemsize
         try:
-            with self._objects.local_file(self._key(dataset.digest, "npy")) as file:
-                mapped = mmap(file.fileno(), 0, access=ACCESS_READ)
+            return mapped(self._objects, self._key(dataset.digest, "npy"), dataset)
         except KeyError:
             raise _unknown(dataset.digest) from None
-        return np.frombuffer(mapped, dtype, offset=offset).reshape(dataset.shape)
 
     def _key(self, digest: str, suffix: str) -> str:
         return f"{self._prefix}{digest.removeprefix('sha256:')}.{suffix}"

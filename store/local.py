@@ -82,7 +82,7 @@ class LocalObjects:
         with clear_reasons():
             free = shutil.disk_usage(self._partial).free
             if expected_bytes > free:
-                raise Unavailable(f"The store is full: expected room for {expected_bytes:,} bytes, got {free:,}.")
+                raise Unavailable(f"The store is full: expected room for {expected_bytes:,} bytes, got less.")
             writer = LocalWriter(self._partial / uuid4().hex, target)
         with closing(writer):
             yield writer

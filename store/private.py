@@ -1,7 +1,9 @@
 """Private data sets, kept apart from all others: no reference to a data set, no listing and no download finds one.
 
-private/<hex>.npy, .json          the matrix and its metadata, as store/datasets.py keeps them
-private-terms/<hex>               the terms, written before the data come and kept when they are deleted
+private/<name>/...          the records: store/private_data.py
+private-terms/<name>        the terms, written before the records come and kept when they are deleted
+
+Names are random: nothing that is shown tells whether a guess of the records is right.
 """
 
 from __future__ import annotations
@@ -14,12 +16,18 @@ from mercer.errors import InvalidArray, UnknownDataset
 from mercer.jobs import Dataset
 from mercer.privacy.terms import Terms
 from mercer.tenants import DEFAULT_TENANT
-from store.datasets import Datasets
 from store.objects import Objects
+from store.private_data import PREFIX as DATA
+from store.private_data import PrivateData
 from store.tenants import prefix_of
 
-DATA = "private/"
 TERMS = "private-terms/"
+
+PARTS = (DATA, TERMS)
+"""Where everything is kept."""
+
+RECORD_BYTES = 8
+"""Of each number of a record, as they are counted."""
 
 
 class OpenPrivate(NamedTuple):
@@ -43,67 +51,64 @@ class PrivateDatasets:
         self._objects = objects
         self._max_bytes = max_bytes
         self._prefix = prefix_of(tenant) + TERMS
-        self.data = Datasets(objects, max_bytes, tenant, DATA)
+        self.data = PrivateData(objects, max_bytes, tenant)
 
     def of(self, tenant: str) -> PrivateDatasets:
         """Those of another tenant."""
         return PrivateDatasets(self._objects, self._max_bytes, tenant)
 
-    def protect(self, digest: str, terms: Terms) -> Terms:
+    def protect(self, name: str, terms: Terms) -> Terms:
         """Set the terms, once and for all; those that hold afterwards.
 
         Raises:
             Unavailable: they cannot be stored.
         """
-        with self._objects.writer(self._key(digest)) as writer:
+        with self._objects.writer(self._prefix + name) as writer:
             writer.write(terms.model_dump_json().encode())
             writer.commit()
-        return self.terms(digest)
+        return self.terms(name)
 
-    def is_protected(self, digest: str) -> bool:
-        """Whether the bytes of this digest were ever protected."""
-        return self._objects.size(self._key(digest)) is not None
-
-    def terms(self, digest: str) -> Terms:
+    def terms(self, name: str) -> Terms:
         """On which terms it may be used.
 
         Raises:
             UnknownDataset: it has none.
         """
         try:
-            return Terms.model_validate_json(b"".join(self._objects.read(self._key(digest))))
+            return Terms.model_validate_json(b"".join(self._objects.read(self._prefix + name)))
         except KeyError:
-            raise UnknownDataset(f"No private data set {digest}: POST its terms to /v1/private first.") from None
+            raise UnknownDataset(f"No private data set {name}: POST its terms to /v1/private first.") from None
 
     def list(self) -> list[str]:
-        """The digests of all that have terms, whether their data are here or not."""
-        return sorted("sha256:" + entry.key.removeprefix(self._prefix) for entry in self._objects.keys(self._prefix))
+        """The names of all that have terms, whether their data are here or not."""
+        return sorted(entry.key.removeprefix(self._prefix) for entry in self._objects.keys(self._prefix))
 
-    def check(self, digest: str, dataset: Dataset) -> None:
-        """See that uploaded data fit their terms.
+    def counted_bytes(self) -> int:
+        """How many bytes those whose data are here are counted with; lists all of them."""
+        return sum(counted_bytes(self.terms(name)) for name in self.data.names())
 
-        Raises:
-            InvalidArray: there are too many records, or they have not the dimensions of the domain.
-        """
-        terms, (n, d) = self.terms(digest), dataset.shape
-        if n > terms.max_records:
-            raise InvalidArray(f"expected at most max_records = {terms.max_records} records, got more")
-        if d != terms.domain.d:
-            raise InvalidArray(f"expected records of {terms.domain.d} numbers, as the domain has, got {d}")
-
-    def open(self, digest: str) -> OpenPrivate:
+    def open(self, name: str) -> OpenPrivate:
         """Map one.
 
         Raises:
-            UnknownDataset: it has no terms, its data are not here, or they do not fit its terms.
+            UnknownDataset: it has no terms, or its data are not here.
         """
-        terms, opened = self.terms(digest), self.data.open(digest)
-        # A process that was killed between storing data and checking them has left them here.
-        try:
-            self.check(digest, opened.dataset)
-        except InvalidArray:
-            raise UnknownDataset(f"No data that fit the terms of {digest}: protect others and upload them.") from None
-        return OpenPrivate(terms, opened.matrix)
+        return OpenPrivate(self.terms(name), self.data.open(name))
 
-    def _key(self, digest: str) -> str:
-        return self._prefix + digest.removeprefix("sha256:")
+
+def check(terms: Terms, dataset: Dataset) -> None:
+    """See that data fit their terms, before anybody sees them.
+
+    Raises:
+        InvalidArray: there are too many records, or they have not the dimensions of the domain.
+    """
+    n, d = dataset.shape
+    if n > terms.max_records:
+        raise InvalidArray(f"expected at most max_records = {terms.max_records} records, got more")
+    if d != terms.domain.d:
+        raise InvalidArray(f"expected records of {terms.domain.d} numbers, as the domain has, got {d}")
+
+
+def counted_bytes(terms: Terms) -> int:
+    """What a data set takes of the tenant's quota: as much as it may have, for its own bytes tell how many records."""
+    return terms.max_records * terms.domain.d * RECORD_BYTES

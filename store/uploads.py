@@ -48,21 +48,21 @@ class Body(Protocol):
         """
 
 
-Mark = Callable[[Dataset], None]
-"""Stores the metadata of a data set."""
+Keep = Callable[[ObjectWriter, Dataset], None]
+"""Commits the matrix of a data set and stores its metadata."""
 
 
 class Upload:
     """A data set that is being received; nobody sees it before the commit."""
 
     def __init__(
-        self, digest: str, format: Format, body: Body, matrix: ObjectWriter, mark: Mark, max_bytes: int
+        self, digest: str, format: Format, body: Body, matrix: ObjectWriter, keep: Keep, max_bytes: int
     ) -> None:
         self._digest = digest
         self._format = format
         self._body = body
         self._matrix = matrix
-        self._mark = mark
+        self._keep = keep
         self._left = max_bytes
         self._max_bytes = max_bytes
         self._hash = hashlib.sha256()
@@ -104,9 +104,7 @@ class Upload:
             minima=matrix.minima,
             created_at=datetime.now(UTC),
         )
-        # Without its mark the matrix is no data set: a crash in between leaves nothing to be seen.
-        self._matrix.commit()
-        self._mark(dataset)
+        self._keep(self._matrix, dataset)
         return dataset
 
 

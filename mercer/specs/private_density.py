@@ -112,14 +112,14 @@ class PrivateDensity(Spec):
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
         {
             "kind": "private_density",
-            "x": {"private": "sha256:" + "0" * 64},
+            "x": {"private": "0" * 32},
             "kernel": {"family": "gaussian", "lengthscale": 0.2},
             "epsilon": 1.0,
             "delta": 1e-7,
         },
         {
             "kind": "private_density",
-            "x": {"private": "sha256:" + "0" * 64},
+            "x": {"private": "0" * 32},
             "kernel": {"family": "rational", "of": "l1", "lengthscale": [1.0, 2.0]},
             "epsilon": 0.5,
             "n_features": 64,

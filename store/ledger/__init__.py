@@ -16,6 +16,5 @@ restored: docs/privacy.md has the protocol and its proof.
 from store.ledger.database import Database
 from store.ledger.entries import Account, Entry, Terms
 from store.ledger.ledger import Charge, Ledger
-from store.ledger.witnesses import is_protected
 
-__all__ = ["Account", "Charge", "Database", "Entry", "Ledger", "Terms", "is_protected"]
+__all__ = ["Account", "Charge", "Database", "Entry", "Ledger", "Terms"]

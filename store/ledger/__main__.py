@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _verify(database: Database, witnesses: Witnesses) -> int:
     faults = verify(database, witnesses)
     for fault in faults:
-        sys.stdout.write(f"{fault.tenant} {fault.digest} entry {fault.seq} {fault.detail}\n")
+        sys.stdout.write(f"{fault.tenant} {fault.name} entry {fault.seq} {fault.detail}\n")
     sys.stdout.write(f"{len(faults)} faults\n")
     return 1 if faults else 0
 
@@ -52,7 +52,7 @@ def _reconcile(database: Database, witnesses: Witnesses) -> int:
         return 1
     for account in done:
         sys.stdout.write(
-            f"{account.tenant} {account.digest}: {account.entries} entries from the witnesses, "
+            f"{account.tenant} {account.name}: {account.entries} entries from the witnesses, "
             f"{account.witnesses} witnesses made\n"
         )
     sys.stdout.write(f"{len(done)} accounts mended\n")

@@ -17,7 +17,7 @@ class Fault(NamedTuple):
     """Something that is not as it was written."""
 
     tenant: str
-    digest: str
+    name: str
     seq: int
     detail: str
 
@@ -26,7 +26,7 @@ class Reconciled(NamedTuple):
     """What was mended in one account."""
 
     tenant: str
-    digest: str
+    name: str
     entries: int
     """Taken from the witnesses into the database."""
     witnesses: int
@@ -45,9 +45,9 @@ def verify(database: Database, witnesses: Witnesses) -> list[Fault]:
     faults = [fault for account, entries in kept for fault in _faults(account, entries, witnesses)]
     heads = {_names(account): account.head_seq for account, _ in kept}
     return faults + [
-        Fault(tenant, digest, seq, "is witnessed and not in the database")
-        for seq, tenant, digest in sorted(witnessed)
-        if seq > heads.get((tenant, digest), -1)
+        Fault(tenant, name, seq, "is witnessed and not in the database")
+        for seq, tenant, name in sorted(witnessed)
+        if seq > heads.get((tenant, name), -1)
     ]
 
 
@@ -75,46 +75,46 @@ def reconcile(database: Database, witnesses: Witnesses) -> list[Reconciled]:
     """
     with database.reading() as connection:
         names = {_names(account) for account in all_accounts(connection)}
-    names |= {(tenant, digest) for _, tenant, digest in witnesses.all()}
-    done = [_reconciled(database, witnesses, tenant, digest) for tenant, digest in sorted(names)]
+    names |= {(tenant, name) for _, tenant, name in witnesses.all()}
+    done = [_reconciled(database, witnesses, tenant, name) for tenant, name in sorted(names)]
     return [account for account in done if account.entries or account.witnesses]
 
 
-def _reconciled(database: Database, witnesses: Witnesses, tenant: str, digest: str) -> Reconciled:
-    newest = witnesses.newest(tenant, digest)
+def _reconciled(database: Database, witnesses: Witnesses, tenant: str, name: str) -> Reconciled:
+    newest = witnesses.newest(tenant, name)
     with database.writing() as connection:
-        account = locked(connection, tenant, digest)
+        account = locked(connection, tenant, name)
         head, before = (-1, GENESIS) if account is None else (account.head_seq, account.head_hash)
-        made = [entry for entry in chain(connection, tenant, digest) if _witness(witnesses, entry)]
-        taken = [_witnessed(witnesses, tenant, digest, seq) for seq in range(head + 1, newest + 1)]
+        made = [entry for entry in chain(connection, tenant, name) if _witness(witnesses, entry)]
+        taken = [_witnessed(witnesses, tenant, name, seq) for seq in range(head + 1, newest + 1)]
         for entry in taken:
             if entry.prev_hash != before:
                 raise frozen(f"the witnesses of its entries {entry.seq - 1} and {entry.seq} contradict each other")
             (append if entry.seq else begin)(connection, entry)
             before = entry.hash
-    return Reconciled(tenant, digest, len(taken), len(made))
+    return Reconciled(tenant, name, len(taken), len(made))
 
 
 def _witness(witnesses: Witnesses, entry: Entry) -> bool:
     """Make an entry's witness; False when it was there."""
-    missing = witnesses.line(entry.tenant, entry.digest, entry.seq) is None
+    missing = witnesses.line(entry.tenant, entry.name, entry.seq) is None
     witnesses.put(entry)
     return missing
 
 
-def _witnessed(witnesses: Witnesses, tenant: str, digest: str, seq: int) -> Entry:
-    line = witnesses.line(tenant, digest, seq)
+def _witnessed(witnesses: Witnesses, tenant: str, name: str, seq: int) -> Entry:
+    line = witnesses.line(tenant, name, seq)
     if line is None:
         raise frozen(f"its entry {seq} is neither in the database nor witnessed, and later ones are")
     with suppress(ValueError):
         entry = Entry.of_line(line)
-        if entry.is_sealed() and (entry.tenant, entry.digest, entry.seq) == (tenant, digest, seq):
+        if entry.is_sealed() and (entry.tenant, entry.name, entry.seq) == (tenant, name, seq):
             return entry
     raise frozen(f"the witness of its entry {seq} was changed")
 
 
 def _names(account: Account) -> tuple[str, str]:
-    return account.tenant, account.digest
+    return account.tenant, account.name
 
 
 def _upto(account: Account, entries: Iterator[Entry]) -> list[Entry]:
@@ -146,7 +146,7 @@ def _wrong_entries(entries: list[Entry], witnesses: Witnesses) -> Iterator[tuple
     for entry in entries:
         if not entry.is_sealed():
             yield entry.seq, "has another hash than was written"
-        witnessed = witnesses.line(entry.tenant, entry.digest, entry.seq)
+        witnessed = witnesses.line(entry.tenant, entry.name, entry.seq)
         # The last entry may be waiting for its witness: then nobody has been told of it.
         waits = witnessed is None and entry is entries[-1]
         if not waits and witnessed != entry.line():

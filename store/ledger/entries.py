@@ -41,7 +41,7 @@ class Account:
     """A protected data set: its terms, what was spent, and the end of its chain."""
 
     tenant: str
-    digest: str
+    name: str
     terms: Terms
     spent: Loss
     head_seq: int
@@ -65,7 +65,7 @@ class Entry:
     """One link of the chain of an account. `spent_*` are the sums that include it."""
 
     tenant: str
-    digest: str
+    name: str
     seq: int
     event: str
     """protect, pure or gaussian."""
@@ -127,11 +127,11 @@ class Entry:
         return self.hash == _hash({name: value for name, value in asdict(self).items() if name != "hash"})
 
 
-def first_entry(tenant: str, digest: str, terms: Terms, spender: str) -> Entry:
+def first_entry(tenant: str, name: str, terms: Terms, spender: str) -> Entry:
     """Entry 0 of the account of a data set that is being protected."""
     return Entry.sealed(
         tenant=tenant,
-        digest=digest,
+        name=name,
         seq=0,
         event=PROTECT,
         key=None,
@@ -151,7 +151,7 @@ def next_entry(account: Account, purchase: Purchase) -> Entry:
     """The entry that charges an account."""
     return Entry.sealed(
         tenant=account.tenant,
-        digest=account.digest,
+        name=account.name,
         seq=account.head_seq + 1,
         event="gaussian" if purchase.loss.gaussians else "pure",
         key=purchase.key,

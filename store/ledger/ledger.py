@@ -44,7 +44,7 @@ class Ledger:
         self.witnesses = Witnesses(objects)
         self._listed: set[tuple[str, str]] = set()
 
-    def protect(self, tenant: str, digest: str, terms: Terms, spender: str) -> Account:
+    def protect(self, tenant: str, name: str, terms: Terms, spender: str) -> Account:
         """Open the account of a data set, once and for ever; the same again changes nothing.
 
         Raises:
@@ -52,7 +52,7 @@ class Ledger:
             AccountFrozen: the database is older than the witnesses.
             Unavailable: the database or the object store does not answer.
         """
-        entry = first_entry(tenant, digest, terms, spender)
+        entry = first_entry(tenant, name, terms, spender)
         account = _twice(lambda: self._opened(entry, terms))
         if account.head_hash == entry.hash:
             self.witnesses.put(entry)
@@ -61,7 +61,7 @@ class Ledger:
     def charge(
         self,
         tenant: str,
-        digest: str,
+        name: str,
         *,
         key: str,
         release_id: str,
@@ -74,7 +74,7 @@ class Ledger:
 
         Args:
             tenant: Whose data set it is, and whose the key.
-            digest: Of the protected data set.
+            name: Of the protected data set.
             key: The submission's idempotency key.
             release_id: Under which it will be published; the same whenever the key is the same.
             fingerprint: SHA-256 of the spec.
@@ -93,12 +93,12 @@ class Ledger:
         if loss.mu2 <= 0:
             raise ValueError("expected a release that costs something")
         purchase = Purchase(key, release_id, fingerprint, loss, kind, spender)
-        entry, fresh = _twice(lambda: self._committed(tenant, digest, purchase))
+        entry, fresh = _twice(lambda: self._committed(tenant, name, purchase))
         if fresh:
             self.witnesses.put(entry)
         return Charge(str(entry.release_id), fresh)
 
-    def account(self, tenant: str, digest: str) -> Account | None:
+    def account(self, tenant: str, name: str) -> Account | None:
         """The account of a data set; None when it was never protected.
 
         Raises:
@@ -106,7 +106,7 @@ class Ledger:
             Unavailable: the database or the object store does not answer.
         """
         with self.database.writing() as connection:
-            return self._confirmed(connection, tenant, digest)
+            return self._confirmed(connection, tenant, name)
 
     def paid(self, tenant: str, keys: Sequence[str]) -> set[str]:
         """Those of the keys that have paid for something.
@@ -117,32 +117,32 @@ class Ledger:
         with self.database.reading() as connection:
             return {key for key in keys if charged(connection, tenant, key) is not None}
 
-    def entries(self, tenant: str, digest: str) -> list[Entry]:
+    def entries(self, tenant: str, name: str) -> list[Entry]:
         """Everything that was spent on a data set, the oldest first; empty when it was never protected.
 
         Raises:
             Unavailable: the database does not answer.
         """
         with self.database.reading() as connection:
-            return list(chain(connection, tenant, digest))
+            return list(chain(connection, tenant, name))
 
     def _opened(self, entry: Entry, terms: Terms) -> Account:
         with self.database.writing() as connection:
-            account = self._confirmed(connection, entry.tenant, entry.digest)
+            account = self._confirmed(connection, entry.tenant, entry.name)
             if account is None:
-                account = Account(entry.tenant, entry.digest, terms, Loss(), entry.seq, entry.hash)
+                account = Account(entry.tenant, entry.name, terms, Loss(), entry.seq, entry.hash)
                 begin(connection, entry)
             elif account.terms != terms:
                 raise AlreadyProtected("The data set is protected under other terms, which never change.")
         return account
 
-    def _committed(self, tenant: str, digest: str, purchase: Purchase) -> tuple[Entry, bool]:
+    def _committed(self, tenant: str, name: str, purchase: Purchase) -> tuple[Entry, bool]:
         with self.database.writing() as connection:
-            account = self._confirmed(connection, tenant, digest)
+            account = self._confirmed(connection, tenant, name)
             if account is None:
                 raise NotProtected("Releases are made of protected data sets alone: protect this one first.")
             if (known := charged(connection, tenant, purchase.key)) is not None:
-                if (known.digest, known.fingerprint) != (digest, purchase.fingerprint):
+                if (known.name, known.fingerprint) != (name, purchase.fingerprint):
                     raise IdempotencyConflict("The idempotency key has paid for another release: use a fresh one.")
                 return known, False
             _check_budget(account, purchase.loss)
@@ -150,19 +150,19 @@ class Ledger:
             append(connection, entry)
         return entry, True
 
-    def _confirmed(self, connection: Connection, tenant: str, digest: str) -> Account | None:
+    def _confirmed(self, connection: Connection, tenant: str, name: str) -> Account | None:
         """The account, locked, after its chain was seen to end where the witnesses do."""
-        account = locked(connection, tenant, digest)
+        account = locked(connection, tenant, name)
         # Once in a process all are listed: the looks of `confirm` trust that there are no gaps.
-        if (tenant, digest) not in self._listed:
-            witnessed = self.witnesses.numbers(tenant, digest)
+        if (tenant, name) not in self._listed:
+            witnessed = self.witnesses.numbers(tenant, name)
             if account is None and witnessed:  # where nothing is locked, another may have protected it meanwhile
-                account = locked(connection, tenant, digest)
-                witnessed = self.witnesses.numbers(tenant, digest)
+                account = locked(connection, tenant, name)
+                witnessed = self.witnesses.numbers(tenant, name)
             _check_whole(witnessed, -1 if account is None else account.head_seq)
         if account is not None:
-            self._listed.add((tenant, digest))
-            self.witnesses.confirm(next(chain(connection, tenant, digest, account.head_seq)))
+            self._listed.add((tenant, name))
+            self.witnesses.confirm(next(chain(connection, tenant, name, account.head_seq)))
         return account
 
 

@@ -39,7 +39,7 @@ accounts = Table(
     "accounts",
     metadata,
     _text("tenant", key=True),
-    _text("digest", key=True),
+    _text("name", key=True),
     _text("neighbours"),
     _text("domain"),
     _count("budget_epsilon"),
@@ -61,7 +61,7 @@ entries = Table(
     "entries",
     metadata,
     _text("tenant", key=True),
-    _text("digest", key=True),
+    _text("name", key=True),
     _count("seq", key=True),
     _text("event"),
     _text("key", optional=True),
@@ -79,7 +79,7 @@ entries = Table(
     _count("spent_gaussians"),
     _text("prev_hash"),
     _text("hash"),
-    ForeignKeyConstraint(["tenant", "digest"], ["accounts.tenant", "accounts.digest"]),
+    ForeignKeyConstraint(["tenant", "name"], ["accounts.tenant", "accounts.name"]),
     UniqueConstraint("tenant", "key", name="one_charge_for_each_key"),
     UniqueConstraint("release_id", name="one_charge_for_each_release"),
     CheckConstraint("epsilon >= 0 AND gaussians >= 0", name="never_a_refund"),
@@ -101,7 +101,7 @@ class Guard(NamedTuple):
     reason: str
 
 
-_FIXED = ("tenant", "digest", "neighbours", "domain", "budget_epsilon", "budget_delta", "budget_mu2")
+_FIXED = ("tenant", "name", "neighbours", "domain", "budget_epsilon", "budget_delta", "budget_mu2")
 _SUMS = ("epsilon", "mu2", "gaussians")
 
 GUARDS = (
@@ -114,7 +114,7 @@ GUARDS = (
         "accounts",
         " OR ".join(f"NEW.{name} <> OLD.{name}" for name in _FIXED)
         + " OR NEW.head_seq <= OLD.head_seq OR NOT EXISTS (SELECT 1 FROM entries e WHERE e.tenant = NEW.tenant "
-        "AND e.digest = NEW.digest AND e.seq = NEW.head_seq AND e.hash = NEW.head_hash AND "
+        "AND e.name = NEW.name AND e.seq = NEW.head_seq AND e.hash = NEW.head_hash AND "
         + " AND ".join(f"e.spent_{name} = NEW.spent_{name}" for name in _SUMS)
         + ")",
         "an account changes by its next entry alone",
@@ -130,7 +130,7 @@ GUARDS = (
         "entries_extend",
         "INSERT",
         "entries",
-        "NOT EXISTS (SELECT 1 FROM accounts a WHERE a.tenant = NEW.tenant AND a.digest = NEW.digest "
+        "NOT EXISTS (SELECT 1 FROM accounts a WHERE a.tenant = NEW.tenant AND a.name = NEW.name "
         "AND a.head_seq = NEW.seq - 1 AND a.head_hash = NEW.prev_hash AND "
         + " AND ".join(f"a.spent_{name} + NEW.{name} = NEW.spent_{name}" for name in _SUMS)
         + ")",
@@ -142,7 +142,7 @@ GUARDS = (
 _SPEND = (
     "UPDATE accounts SET head_seq = NEW.seq, head_hash = NEW.hash, "
     + ", ".join(f"spent_{name} = NEW.spent_{name}" for name in _SUMS)
-    + " WHERE tenant = NEW.tenant AND digest = NEW.digest"
+    + " WHERE tenant = NEW.tenant AND name = NEW.name"
 )
 
 

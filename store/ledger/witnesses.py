@@ -1,6 +1,6 @@
 """Every entry of the ledger once more, in the object store, put only where none is.
 
-witness/<tenant>/<hex of the digest>/<seq>      the line of the entry
+witness/<tenant>/<name>/<seq>      the line of the entry
 
 They are written one after another: entry n + 1 is committed only when the witness of entry n is there. So a database
 whose last entry is n may be used only if witness n is that entry and there is no witness n + 1: two looks, however long
@@ -17,15 +17,6 @@ from store.objects import Objects
 PREFIX = "witness/"
 
 
-def is_protected(objects: Objects, tenant: str, digest: str) -> bool:
-    """Whether a data set was ever protected; asks the object store alone.
-
-    Raises:
-        Unavailable: nobody can say.
-    """
-    return objects.size(_path(tenant, digest, 0)) is not None
-
-
 class Witnesses:
     """The witnesses in an object store."""
 
@@ -39,7 +30,7 @@ class Witnesses:
             AccountFrozen: another entry of this number is witnessed.
             Unavailable: it cannot be stored.
         """
-        with self._objects.writer(_path(entry.tenant, entry.digest, entry.seq)) as writer:
+        with self._objects.writer(_path(entry.tenant, entry.name, entry.seq)) as writer:
             writer.write(entry.line())
             won = writer.commit()
         if not won:
@@ -53,38 +44,38 @@ class Witnesses:
                 before it has no witness either, so the object store is an old copy.
             Unavailable: nobody can say.
         """
-        if self.line(head.tenant, head.digest, head.seq) is None:
-            if head.seq and self.line(head.tenant, head.digest, head.seq - 1) is None:
+        if self.line(head.tenant, head.name, head.seq) is None:
+            if head.seq and self.line(head.tenant, head.name, head.seq - 1) is None:
                 raise frozen(f"its entries {head.seq - 1} and {head.seq} have both lost their witnesses")
             self.put(head)
         else:
             self._compare(head)
-        if self.line(head.tenant, head.digest, head.seq + 1) is not None:
+        if self.line(head.tenant, head.name, head.seq + 1) is not None:
             raise frozen(f"its ledger ends at entry {head.seq}, and a later one is witnessed")
 
-    def numbers(self, tenant: str, digest: str) -> set[int]:
+    def numbers(self, tenant: str, name: str) -> set[int]:
         """The numbers of all that there are, by listing them."""
-        return {seq for seq, *_ in self.all(tenant, digest)}
+        return {seq for seq, *_ in self.all(tenant, name)}
 
-    def newest(self, tenant: str, digest: str) -> int:
+    def newest(self, tenant: str, name: str) -> int:
         """The number of the newest witness, by listing them; -1 when there is none."""
-        return max(self.numbers(tenant, digest), default=-1)
+        return max(self.numbers(tenant, name), default=-1)
 
-    def all(self, tenant: str = "", digest: str = "") -> list[tuple[int, str, str]]:
-        """The number, tenant and digest of every witness: of a data set, or of all."""
-        prefix = _path(tenant, digest, 0).rpartition("/")[0] + "/" if tenant else PREFIX
+    def all(self, tenant: str = "", name: str = "") -> list[tuple[int, str, str]]:
+        """The number, tenant and name of every witness: of a data set, or of all."""
+        prefix = _path(tenant, name, 0).rpartition("/")[0] + "/" if tenant else PREFIX
         parts = (entry.key.split("/") for entry in self._objects.keys(prefix))
-        return [(int(seq), tenant, f"sha256:{digest}") for _, tenant, digest, seq in parts]
+        return [(int(seq), tenant, name) for _, tenant, name, seq in parts]
 
-    def line(self, tenant: str, digest: str, seq: int) -> bytes | None:
+    def line(self, tenant: str, name: str, seq: int) -> bytes | None:
         """What was witnessed; None when nothing was."""
         try:
-            return b"".join(self._objects.read(_path(tenant, digest, seq)))
+            return b"".join(self._objects.read(_path(tenant, name, seq)))
         except KeyError:
             return None
 
     def _compare(self, entry: Entry) -> None:
-        if self.line(entry.tenant, entry.digest, entry.seq) != entry.line():
+        if self.line(entry.tenant, entry.name, entry.seq) != entry.line():
             raise frozen(f"its entry {entry.seq} is not the one that was witnessed")
 
 
@@ -96,5 +87,5 @@ def frozen(reason: str) -> AccountFrozen:
     )
 
 
-def _path(tenant: str, digest: str, seq: int) -> str:
-    return f"{PREFIX}{tenant}/{digest.removeprefix('sha256:')}/{seq:012d}"
+def _path(tenant: str, name: str, seq: int) -> str:
+    return f"{PREFIX}{tenant}/{name}/{seq:012d}"

@@ -1,8 +1,10 @@
 """A custodian, an analyst and an attacker, through the whole service."""
 
 import json
+import re
 from uuid import uuid4
 
+import httpx2
 import numpy as np
 import pytest
 
@@ -17,7 +19,6 @@ from mercer.errors import (
     InvalidArray,
     InvalidRequest,
     InvalidSpec,
-    Protected,
     UnknownDataset,
 )
 from mercer.points import DatasetReference
@@ -32,11 +33,15 @@ def records():
     return np.random.default_rng(uuid4().int).beta(2, 5, size=(2_000, 2))
 
 
-@pytest.fixture
-def private(client, records):
+def protect(client, records):
     return client.private.protect(
         records, epsilon=3.0, delta=1e-6, neighbours="add_or_remove_one", domain=BOX, max_records=10_000
     )
+
+
+@pytest.fixture
+def private(client, records):
+    return protect(client, records)
 
 
 def density(private, **fields):
@@ -138,40 +143,57 @@ def test_a_batch_file_may_hold_releases(client, private):
 
 
 def test_a_private_data_set_is_no_data_set(client, private, records):
-    name = private.digest
+    name = digest(to_npy(records))
     with pytest.raises(UnknownDataset):
         client.datasets.get(name)
     assert name not in [dataset.digest for dataset in client.datasets.list()]
     with pytest.raises(InvalidSpec):
         client.submit(mercer.Gram(kernel=KERNEL, x=DatasetReference(dataset=name)))
-    with pytest.raises(Protected):
-        client.datasets.upload(records)
 
 
-def test_bytes_that_anybody_may_read_cannot_be_protected(client, records):
-    client.datasets.upload(records)
-    with pytest.raises(Protected, match="delete that one first"):
-        client.private.protect(records, epsilon=1.0, neighbours="change_one", domain=BOX)
+def test_names_are_random(client, records):
+    names = {protect(client, records).name for _ in range(3)}
+    assert len(names) == 3
+    assert all(re.fullmatch("[0-9a-f]{32}", name) for name in names)
 
 
-def test_terms_never_change_and_what_is_spent_outlives_the_data(client, private, records):
+def test_terms_never_change_and_what_is_spent_outlives_the_data(client, private, records, url):
     client.run(density(private, epsilon=1.0, delta=0.0, n_features=4))
     client.private.delete(private)
     assert not client.private.budget(private).uploaded
-    with pytest.raises(AlreadyProtected):
-        client.private.protect(records, epsilon=30.0, neighbours="add_or_remove_one", domain=BOX)
-    again = client.private.protect(
-        records, epsilon=3.0, delta=1e-6, neighbours="add_or_remove_one", domain=BOX, max_records=10_000
-    )
-    assert (again.uploaded, again.releases) == (True, 1)
+    terms = private.terms.model_dump(mode="json") | {"epsilon": 30.0}
+    answer = httpx2.post(f"{url}/v1/private", json={"name": private.name, "terms": terms})
+    assert (answer.status_code, answer.json()["type"]) == (409, f"urn:mercer:problem:{AlreadyProtected.code}")
+    again = client.private.upload(private, records)
+    assert (again.uploaded, again.releases, again.terms) == (True, 1, private.terms)
+
+
+def test_a_request_that_is_sent_again_after_a_lost_answer_changes_nothing(faulty, client, records):
+    sender, transport = faulty("lost", None, "lost")
+    private = protect(sender, records)
+    assert transport.methods == ["POST", "POST", "PUT", "PUT"]
+    assert len({str(request.url) for request in transport.requests[2:]}) == 1
+    assert (private.uploaded, client.private.budget(private)) == (True, private)
+
+
+def test_releases_after_a_replacement_are_of_the_new_records(client, private):
+    before = client.run(density(private, n_features=4))
+    client.private.upload(private, np.full((9_000, 2), 0.5))
+    after = client.run(density(private, n_features=4))
+    error = 6 * np.hypot(before.parameters["count_error"], after.parameters["count_error"])
+    assert after(np.ones((1, 2))).records - before(np.ones((1, 2))).records == pytest.approx(7_000, abs=error)
+    assert client.private.budget(private).releases == 2
+
+
+def test_data_of_an_unknown_name_are_refused(client, records):
+    with pytest.raises(UnknownDataset):
+        client.private.upload("0" * 32, records)
 
 
 def test_nothing_that_is_shown_tells_how_many_records_there_are(client, records):
     shown = []
     for n in (1_000, 1_999):
-        private = client.private.protect(
-            records[:n], epsilon=3.0, delta=1e-6, neighbours="add_or_remove_one", domain=BOX, max_records=10_000
-        )
+        private = protect(client, records[:n])
         job = client.submit(density(private, n_features=16))
         job.wait()
         record = job.record.model_dump(mode="json", exclude={"id", "created_at", "started_at", "finished_at", "worker"})
@@ -181,7 +203,7 @@ def test_nothing_that_is_shown_tells_how_many_records_there_are(client, records)
         record["timings"].pop("queued_ms")
         record["timings"]["compute_ms"] = round(np.log2(record["timings"]["compute_ms"] / 250))
         plan = client.plan(density(private, n_features=16))
-        shown.append((record, plan, private.model_dump(exclude={"digest"})))
+        shown.append((record, plan, private.model_dump(exclude={"name"})))
     assert shown[0] == shown[1]
 
 
@@ -227,8 +249,6 @@ def test_points_must_fit_the_release(client, private):
 
 
 def test_who_sends_no_key_or_names_a_release_pays_nothing(client, private, url):
-    import httpx2
-
     body = density(private).model_dump(mode="json", exclude_none=True)
     answer = httpx2.post(f"{url}/v1/jobs", json=body)
     assert (answer.status_code, "Idempotency-Key" in answer.json()["detail"]) == (400, True)
@@ -241,9 +261,12 @@ def test_the_shell_protects_releases_and_shows(url, monkeypatch, capsys, records
     monkeypatch.setenv("MERCER_URL", url)
     np.save(tmp_path / "records.npy", records)
     words = ["--epsilon", "2", "--delta", "1e-6", "--neighbours", "add_or_remove_one", "--low", "0,0", "--high", "1,1"]
+    words += ["--max-records", "10000"]
     assert main(["private", "protect", str(tmp_path / "records.npy"), *words]) == 0
     name = capsys.readouterr().out.strip()
-    assert name == digest(to_npy(records))
+    assert re.fullmatch("[0-9a-f]{32}", name)
+    assert main(["private", "upload", name, str(tmp_path / "records.npy"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["uploaded"]
     words = [
         "--kernel",
         "gaussian(lengthscale=0.2)",

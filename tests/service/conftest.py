@@ -1,6 +1,8 @@
 """The service over a real Valkey and a real store, reached through ASGI; a worker that the test itself drives."""
 
+import hashlib
 import json
+from base64 import b64encode
 
 import httpx2
 import numpy as np
@@ -146,6 +148,12 @@ def upload(client):
         return name
 
     return put
+
+
+def digested(body):
+    """The headers of a private upload of an npy file."""
+    base64 = b64encode(hashlib.sha256(body).digest()).decode()
+    return {"content-type": "application/x-npy", "content-digest": f"sha-256=:{base64}:"}
 
 
 def assert_problem(response, status, code, pointer=None, detail=""):

@@ -3,6 +3,7 @@
 import json
 from ipaddress import ip_network
 from pathlib import Path
+from secrets import token_hex
 
 import httpx2
 import numpy as np
@@ -18,7 +19,7 @@ from mercer.privacy.terms import Box, Neighbours, Terms
 from service.app import create_app
 from service.scopes import protect
 from store.releases import Releases
-from tests.service.conftest import SPEC, assert_problem
+from tests.service.conftest import SPEC, assert_problem, digested
 
 ROOT_KEY = "root-key-of-the-tests-" + "0" * 32
 DOCUMENT = yaml.safe_load((Path(__file__).parents[2] / "openapi.yaml").read_text())
@@ -68,7 +69,7 @@ def create(as_key):
 
 
 def protection(name):
-    return {"digest": name, "terms": TERMS.model_dump(mode="json")}
+    return {"name": name, "terms": TERMS.model_dump(mode="json")}
 
 
 class Owned:
@@ -79,11 +80,9 @@ class Owned:
 
     def request(self, route):
         method, path = route.split()
-        parameters = {"job_id": "job", "batch_id": "batch", "digest": "digest", "key_id": "victim"}
+        parameters = {"job_id": "job", "batch_id": "batch", "digest": "digest", "key_id": "victim", "name": "private"}
         parameters["webhook_id"] = "webhook"
         parameters["release_id"] = "release"
-        if path.startswith("/v1/private"):
-            parameters["digest"] = "private"
         if route == "POST /v1/jobs/{job_id}/retry":
             parameters["job_id"] = "cancelled"
         path = path.format(**{name: self.ids[what] for name, what in parameters.items()})
@@ -93,7 +92,7 @@ class Owned:
             "POST /v1/jobs/results": {"json": {"ids": [self.ids["job"]]}},
             "POST /v1/plan": {"json": SPEC},
             "POST /v1/private": {"json": protection(self.ids["private"])},
-            "PUT /v1/private/{digest}/data": {"content": PRIVATE, "headers": NPY},
+            "PUT /v1/private/{name}/data": {"content": PRIVATE, "headers": digested(PRIVATE)},
             "POST /v1/batches": {"content": LINES, "headers": JSONL},
             "PUT /v1/datasets/{digest}": {"content": POINTS, "headers": NPY},
             "POST /v1/webhooks": {"json": {"url": f"https://localhost/{id(self)}"}},
@@ -113,10 +112,10 @@ def owned(as_key, create, worker, objects):
         async with as_key(key) as client:
             name = digest(POINTS)
             assert (await client.put(f"/v1/datasets/{name}", content=POINTS, headers=NPY)).status_code == 201
-            private = digest(PRIVATE)
+            private = token_hex(16)
             assert (await client.post("/v1/private", json=protection(private))).status_code == 201
             data = f"/v1/private/{private}/data"
-            assert (await client.put(data, content=PRIVATE, headers=NPY)).status_code == 201
+            assert (await client.put(data, content=PRIVATE, headers=digested(PRIVATE))).status_code == 201
             job = (await client.post("/v1/jobs", json=SPEC)).json()["id"]
             worker.finish()
             cancelled = (await client.post("/v1/jobs", json=SPEC)).json()["id"]
@@ -139,7 +138,7 @@ def unknown(ids):
         "cancelled": "0" * 32,
         "batch": "0" * 32,
         "digest": "sha256:" + "0" * 64,
-        "private": "sha256:" + "1" * 64,
+        "private": "1" * 32,
         "release": "0" * 32,
         "webhook": "we_" + "0" * 32,
         "victim": "0" * 16,

@@ -1,10 +1,12 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
 from mercer.arrays import digest, to_npy
 from mercer.privacy.terms import Box, Terms
 from store.local import LocalObjects
-from store.private import PrivateDatasets
+from store.private import PrivateDatasets, check
 from store.usage import used_bytes
 
 
@@ -30,10 +32,9 @@ def test_private_data_sets_are_not_counted(tmp_path, tenant):
     objects = LocalObjects(tmp_path)
     body = to_npy(np.ones((1_000, 2)))
     private = PrivateDatasets(objects, 2**20, tenant)
-    private.protect(
-        digest(body), Terms(epsilon=1, neighbours="change_one", domain=Box([0, 0], [9, 9]), max_records=2_000)
-    )
-    with private.data.upload(digest(body), "npy") as receiving:
+    terms = Terms(epsilon=1, neighbours="change_one", domain=Box([0, 0], [9, 9]), max_records=2_000)
+    private.protect("0" * 32, terms)
+    with private.data.upload("0" * 32, digest(body), "npy", partial(check, terms)) as receiving:
         receiving.write(body)
         receiving.commit()
     assert len(list(objects.keys(""))) == 3

@@ -2,6 +2,8 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from secrets import token_hex
 from threading import Barrier
 from types import SimpleNamespace
 
@@ -14,6 +16,7 @@ from mercer.jobs import State
 from mercer.points import PrivateReference
 from mercer.privacy.terms import Box, Neighbours, Terms
 from mercer.specs import PrivateDensity
+from store.private import check
 from tests.workers.jobs import claimed, gram, points
 from workers import releasing
 from workers.batch import Batch
@@ -30,12 +33,12 @@ def private(bench):
 
 
 def protected(private, records):
-    body = to_npy(records)
-    private.protect(digest(body), TERMS)
-    with private.data.upload(digest(body), "npy") as receiving:
+    body, name = to_npy(records), token_hex(16)
+    private.protect(name, TERMS)
+    with private.data.upload(name, digest(body), "npy", partial(check, TERMS)) as receiving:
         receiving.write(body)
         receiving.commit()
-    return digest(body)
+    return name
 
 
 def density(private, **fields):
@@ -167,7 +170,7 @@ def test_how_a_computation_failed_is_not_told_with_what_it_read(bench, private, 
 
 
 def test_a_private_data_set_is_not_found_as_a_data_set(bench, private):
-    done = ran(bench, gram(x={"dataset": private}))
+    done = ran(bench, gram(x={"dataset": digest(to_npy(points(50)))}))
     assert json.loads(done.error)["type"] == "urn:mercer:problem:unknown-dataset"
 
 

@@ -39,7 +39,7 @@ def terms(neighbours=Neighbours.ADD_OR_REMOVE_ONE):
 def density(**fields):
     return PrivateDensity(
         **{
-            "x": PrivateReference(private="sha256:" + "0" * 64),
+            "x": PrivateReference(private="0" * 32),
             "kernel": KERNELS[0],
             "epsilon": 1.0,
             "mechanism": "fourier",

@@ -49,8 +49,8 @@ def ledger(database, local):
 
 
 @pytest.fixture
-def digest():
-    return "sha256:" + secrets.token_hex(32)
+def name():
+    return secrets.token_hex(16)
 
 
 @pytest.fixture
@@ -59,16 +59,16 @@ def terms():
 
 
 @pytest.fixture
-def protected(ledger, digest, terms):
-    """The digest of a data set with a budget of (1, 1e-6)."""
-    ledger.protect("acme", digest, terms, "custodian")
-    return digest
+def protected(ledger, name, terms):
+    """The name of a data set with a budget of (1, 1e-6)."""
+    ledger.protect("acme", name, terms, "custodian")
+    return name
 
 
-def charge(ledger, digest, key, *, loss=TENTH, fingerprint="f" * 64, tenant="acme"):
+def charge(ledger, name, key, *, loss=TENTH, fingerprint="f" * 64, tenant="acme"):
     return ledger.charge(
         tenant,
-        digest,
+        name,
         key=key,
         release_id=hashlib.sha256(f"{tenant}/{key}".encode()).hexdigest()[:32],
         fingerprint=fingerprint,

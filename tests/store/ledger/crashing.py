@@ -60,15 +60,15 @@ class KillingObjects(LocalObjects):
             yield writer
 
 
-def killed_charge(url, root, digest, key, step):
+def killed_charge(url, root, name, key, step):
     """Charge in a process of its own, which is killed at a step."""
-    child = processes.Process(target=_charge_and_die, args=(url, root, digest, key, step))
+    child = processes.Process(target=_charge_and_die, args=(url, root, name, key, step))
     child.start()
     child.join()
     return child.exitcode
 
 
-def _charge_and_die(url, root, digest, key, step):
+def _charge_and_die(url, root, name, key, step):
     database, objects, killer = Database(url), KillingObjects(Path(root)), Killer(step)
     engine = database._engine
     event.listen(engine, "begin", lambda _: killer.at("the transaction began"))
@@ -76,7 +76,7 @@ def _charge_and_die(url, root, digest, key, step):
     event.listen(engine, "after_cursor_execute", lambda *given: _at_entry(killer, "after the entry", given[2]))
     event.listen(engine, "commit", lambda _: killer.at("before the commit"))
     objects.killer = killer
-    charge(Ledger(database, objects), digest, key)
+    charge(Ledger(database, objects), name, key)
 
 
 def _at_entry(killer, step, statement):
@@ -84,13 +84,13 @@ def _at_entry(killer, step, statement):
         killer.at(step)
 
 
-def spend(url, root, digest, name, loss, answers, count):
+def spend(url, root, name, client, loss, answers, count):
     """Charge again and again, each with a key of its own; write each answer to a pipe before the next."""
     ledger = Ledger(Database(url), LocalObjects(Path(root)))
     for number in range(count):
         try:
-            paid = charge(ledger, digest, f"{name}-{number}", loss=Loss(**loss))
+            paid = charge(ledger, name, f"{client}-{number}", loss=Loss(**loss))
         except BudgetExceeded:
             break
-        answers.send((f"{name}-{number}", paid.release_id))
+        answers.send((f"{client}-{number}", paid.release_id))
     answers.send(None)

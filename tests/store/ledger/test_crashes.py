@@ -22,11 +22,11 @@ def root(local):
     return str(local.local_path("x").parent)
 
 
-def exhausted(ledger, digest):
+def exhausted(ledger, name):
     """How many more charges of a tenth there are until none is left."""
     for number in range(20):
         try:
-            charge(ledger, digest, f"rest-{number}")
+            charge(ledger, name, f"rest-{number}")
         except BudgetExceeded:
             return number
     raise AssertionError("the budget has no end")
@@ -52,13 +52,13 @@ def test_a_charge_that_nobody_asks_for_again_costs_once_at_most(ledger, protecte
     assert len({entry.release_id for entry in ledger.entries("acme", protected)}) == 11
 
 
-def started(url, root, digest, count, loss, times):
+def started(url, root, name, count, loss, times):
     """Processes that spend, and the ends of their pipes."""
     children = []
     for number in range(count):
         ours, theirs = processes.Pipe(duplex=False)
-        name = f"{os.urandom(4).hex()}-{number}"
-        child = processes.Process(target=spend, args=(url, root, digest, name, asdict(loss), theirs, times))
+        client = f"{os.urandom(4).hex()}-{number}"
+        child = processes.Process(target=spend, args=(url, root, name, client, asdict(loss), theirs, times))
         child.start()
         theirs.close()
         children.append((child, ours))
@@ -84,21 +84,21 @@ def test_of_the_clients_of_four_processes_exactly_ten_get_a_tenth(ledger, protec
     assert len(acknowledged) == len(set(acknowledged.values())) == 10
 
 
-def test_processes_killed_at_any_moment_lose_nothing_that_they_acknowledged(ledger, digest, url, root):
-    ledger.protect("acme", digest, Terms(Budget.of(0.2), "add_or_remove_one", "{}"), "custodian")
+def test_processes_killed_at_any_moment_lose_nothing_that_they_acknowledged(ledger, name, url, root):
+    ledger.protect("acme", name, Terms(Budget.of(0.2), "add_or_remove_one", "{}"), "custodian")
     random.seed(0)
     acknowledged = {}
     for _ in range(3):
-        children = started(url, root, digest, 2, Loss.pure(0.001), 1_000)
+        children = started(url, root, name, 2, Loss.pure(0.001), 1_000)
         assert all(pipe.poll(60) for _, pipe in children), "each is in the middle of it"
         time.sleep(random.uniform(0.0, 0.2))
         for child, _ in children:
             child.kill()
         for child, pipe in children:
             acknowledged |= answers(child, pipe)
-    entries = {entry.key: entry.release_id for entry in ledger.entries("acme", digest) if entry.key}
+    entries = {entry.key: entry.release_id for entry in ledger.entries("acme", name) if entry.key}
     assert acknowledged.items() <= entries.items()
     assert len(entries) <= min(200, len(acknowledged) + 6), "each kill leaves at most one that nobody was told of"
     assert not verify(ledger.database, ledger.witnesses)
     fresh = Ledger(ledger.database, ledger.witnesses._objects)
-    assert all(charge(fresh, digest, key, loss=Loss.pure(0.001)) == (paid, False) for key, paid in entries.items())
+    assert all(charge(fresh, name, key, loss=Loss.pure(0.001)) == (paid, False) for key, paid in entries.items())

@@ -49,12 +49,12 @@ def reopened(sqlite_url, local):
         database.close()
 
 
-def uses(ledger, digest, terms):
+def uses(ledger, name, terms):
     return [
-        lambda: charge(ledger, digest, "new"),
-        lambda: charge(ledger, digest, "k0"),
-        lambda: ledger.account("acme", digest),
-        lambda: ledger.protect("acme", digest, terms, "custodian"),
+        lambda: charge(ledger, name, "new"),
+        lambda: charge(ledger, name, "k0"),
+        lambda: ledger.account("acme", name),
+        lambda: ledger.protect("acme", name, terms, "custodian"),
     ]
 
 
@@ -106,7 +106,7 @@ def test_a_copy_that_other_code_has_gone_on_with_freezes_the_account(ledger, pro
 
 
 def test_other_accounts_of_a_frozen_one_go_on(ledger, protected, terms, copies, reopened):
-    other = "sha256:" + "0" * 64
+    other = "0" * 32
     ledger.protect("acme", other, terms, "custodian")
     copies.keep()
     charge(ledger, protected, "lost")
@@ -215,10 +215,10 @@ def test_a_witness_that_was_changed_is_not_believed(ledger, protected, copies, r
         reconcile(restored.database, restored.witnesses)
 
 
-def test_two_databases_with_one_store_never_acknowledge_more_than_the_budget(tmp_path, objects, digest, terms):
+def test_two_databases_with_one_store_never_acknowledge_more_than_the_budget(tmp_path, objects, name, terms):
     """As when two machines were each given an SQLite file of their own and one bucket: the witness decides."""
     first = Database(f"sqlite:///{tmp_path}/0.db")
-    Ledger(first, objects).protect("acme", digest, terms, "custodian")
+    Ledger(first, objects).protect("acme", name, terms, "custodian")
     shutil.copy(tmp_path / "0.db", tmp_path / "1.db")
     databases = [first, Database(f"sqlite:///{tmp_path}/1.db")]
     ledgers = [Ledger(database, objects) for database in databases]
@@ -226,7 +226,7 @@ def test_two_databases_with_one_store_never_acknowledge_more_than_the_budget(tmp
     for number in range(12):
         for which, ledger in enumerate(ledgers):
             try:
-                acknowledged.append(charge(ledger, digest, f"{which}-{number}"))
+                acknowledged.append(charge(ledger, name, f"{which}-{number}"))
             except (AccountFrozen, BudgetExceeded):
                 continue
     assert len(acknowledged) == 10
@@ -234,10 +234,10 @@ def test_two_databases_with_one_store_never_acknowledge_more_than_the_budget(tmp
         database.close()
 
 
-def test_the_witnesses_are_kept_in_any_object_store(database, objects, digest, terms):
+def test_the_witnesses_are_kept_in_any_object_store(database, objects, name, terms):
     ledger = Ledger(database, objects)
-    ledger.protect("acme", digest, terms, "custodian")
-    charge(ledger, digest, "k")
+    ledger.protect("acme", name, terms, "custodian")
+    charge(ledger, name, "k")
     lines = [b"".join(objects.read(entry.key)) for entry in objects.keys(PREFIX)]
-    assert sorted(lines) == sorted(entry.line() for entry in ledger.entries("acme", digest))
+    assert sorted(lines) == sorted(entry.line() for entry in ledger.entries("acme", name))
     assert not verify(database, ledger.witnesses)

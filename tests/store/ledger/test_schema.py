@@ -34,7 +34,7 @@ STRAY = [
     {"spent_epsilon": 100_000},
     {"spent_mu2": 0},
     {"spent_gaussians": 1},
-    {"digest": "sha256:" + "0" * 64},
+    {"name": "0" * 32},
     {"epsilon": 0},
     {"epsilon": -100_000, "spent_epsilon": 0},
     {"mu2": 0, "spent_mu2": TENTH.mu2},
@@ -64,7 +64,7 @@ def wrong(ledger, protected, run):
     """Code that is wrong: an entry as `next_entry` makes it, of any loss and with any field changed."""
 
     def wrong(loss=TENTH, **fields):
-        purchase = Purchase("another key", "f" * 64, loss, "private_density", "analyst")
+        purchase = Purchase("another key", "d" * 32, "f" * 64, loss, "private_density", "analyst")
         return asdict(replace(next_entry(ledger.account("acme", protected), purchase), **fields))
 
     return wrong
