@@ -187,7 +187,7 @@ class UnknownJob(NotFound):
 
 
 class UnknownDataset(NotFound):
-    """No data set with this digest has been uploaded."""
+    """No data set with this digest, or private one of this name, has been uploaded."""
 
     code = "unknown-dataset"
     title = "No such data set"

@@ -4,12 +4,10 @@ import json
 import re
 import shlex
 from pathlib import Path
-from secrets import token_hex
 
 import numpy as np
 import pytest
 
-from mercer.arrays import digest
 from mercer.cli import main, parser
 from mercer.specs import KINDS, Gram
 from tests.service.receivers import receiving
@@ -39,17 +37,20 @@ def test_the_page_of_the_command_runs_from_top_to_bottom(folder, client, capsys)
     pytest.importorskip("matplotlib")
     (folder / "points.csv").write_text(blocks("05-cli.md", "")[0])
     np.save(folder / "other.npy", np.ones((2, 2)))
-    patients = f"height_{token_hex(16)},weight\n170,65\n182,80\n".encode()
-    (folder / "patients.csv").write_bytes(patients)
+    for name in ("patients.csv", "corrected.csv"):
+        (folder / name).write_text("height,weight\n170,65\n182,80\n")
+    private = None
     (folder / "jobs.jsonl").write_text(json.dumps({"custom_id": "a", "spec": Gram.examples[0]}))
     for line in "".join(blocks("05-cli.md", "sh")).splitlines():
         words = shlex.split(line.replace(" ID", f" {client.jobs(limit=1)[0].id}" if " ID" in line else " ID"))
         words = [word if word != "DIGEST" else client.datasets.list()[0].digest for word in words]
-        words = [word if word != "PRIVATE" else digest(patients) for word in words]
+        words = [word if word != "PRIVATE" else private for word in words]
         words = [word if word != "KEY_ID" else client.keys.list()[0].id for word in words]
         words = [word if word != "WEBHOOK" else client.webhooks.list()[-1].id for word in words]
         assert words[0] == "mercer"
         assert main(words[1:]) == 0, f"{line}: {capsys.readouterr().err}"
+        if words[1:3] == ["private", "protect"]:
+            private = capsys.readouterr().out.splitlines()[-1]
 
 
 def test_every_command_and_option_is_on_its_page():

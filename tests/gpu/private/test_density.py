@@ -103,15 +103,29 @@ def noise(spec, neighbours=Neighbours.ADD_OR_REMOVE_ONE):
     return released(spec, records, neighbours)[0] - sums(spec, records)
 
 
-def is_as_wide_as(drawn, scale, delta):
-    """Whether a chi-squared statistic of all coordinates lies where it does but for one time in a million.
+FALSE_ALARM = 1e-6
+
+
+def degrees(n, delta):
+    """Of the chi-squared statistic of n coordinates.
 
     Squares of Gaussian noise over sigma^2 add up to chi-squared with a degree for each; absolute values of Laplace
     noise over the scale to half of it with two degrees for each.
     """
+    return n if delta else 2 * n
+
+
+def is_as_wide_as(drawn, scale, delta):
+    """Whether the statistic lies where it does but for one time in a million."""
     x = drawn / float(scale)
-    statistic, degrees = ((x**2).sum(), len(x)) if delta else (2 * np.abs(x).sum(), 2 * len(x))
-    return stats.chi2.ppf(5e-7, degrees) < statistic < stats.chi2.isf(5e-7, degrees)
+    statistic, law = (x**2).sum() if delta else 2 * np.abs(x).sum(), stats.chi2(degrees(len(x), delta))
+    return law.ppf(FALSE_ALARM / 2) < statistic < law.isf(FALSE_ALARM / 2)
+
+
+def chance_to_miss(planted, n, delta):
+    """That noise of `planted` times the scale passes for as wide: its statistic is so many times, or its square."""
+    law = stats.chi2(degrees(n, delta))
+    return law.sf(law.ppf(FALSE_ALARM / 2) / float(planted) ** (2 if delta else 1))
 
 
 @pytest.mark.parametrize("neighbours", RELATIONS)
@@ -128,12 +142,14 @@ def test_the_noise_is_as_wide_as_the_recipe_says(m, delta, neighbours):
 @pytest.mark.parametrize("delta", [0.0, 1e-6])
 @pytest.mark.parametrize("planted", [Fraction(1, 2), Fraction(9, 10), Fraction(1, 3)], ids=["half", "tenth", "over n"])
 def test_noise_that_is_too_narrow_is_caught(planted, delta, monkeypatch):
-    spec = density(n_features=1_000, delta=delta)
+    spec = density(n_features=8_000, delta=delta)
     scale = spec.recipe(terms()).scale
     sampler = "rounded_gaussian" if delta else "discrete_laplace"
     true = getattr(private_density, sampler)
     monkeypatch.setattr(private_density, sampler, lambda wanted, size: true(wanted * planted, size))
-    assert not is_as_wide_as(noise(spec), scale, delta)
+    drawn = noise(spec)
+    assert chance_to_miss(planted, len(drawn), delta) < 1e-9
+    assert not is_as_wide_as(drawn, scale, delta)
 
 
 @pytest.mark.parametrize("delta", [0.0, 1e-6])
