@@ -126,7 +126,7 @@ class PrivateDensity(Spec):
         },
         {
             "kind": "private_density",
-            "x": {"private": "sha256:" + "0" * 64},
+            "x": {"private": "0" * 32},
             "kernel": {"family": "gaussian", "lengthscale": 0.2},
             "epsilon": 1.0,
             "delta": 1e-7,

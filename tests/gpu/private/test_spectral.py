@@ -44,7 +44,7 @@ def terms(d=2, neighbours=Neighbours.ADD_OR_REMOVE_ONE, max_records=10_000):
 def density(kernel="gaussian", lengthscale=0.7, **fields):
     family = (KERNELS | ON_A_LINE)[kernel] | {"lengthscale": lengthscale}
     wanted = {"kernel": family, "epsilon": 1.0, "mechanism": "spectral", "release_id": "0" * 32, **fields}
-    return PrivateDensity(x=PrivateReference(private="sha256:" + "0" * 64), **wanted)
+    return PrivateDensity(x=PrivateReference(private="0" * 32), **wanted)
 
 
 def exact(recipe, records):
