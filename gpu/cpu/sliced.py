@@ -55,7 +55,7 @@ def costs(requests: Sequence[tuple[Pair, Floats]], device: Device, report: Calla
         for share in _computed(problems, device):
             done += share
             report(done / work)
-    return [problem.answer() for problem in problems]
+        return [problem.answer() for problem in problems]
 
 
 def _computed(problems: Iterable[Problem], device: Device) -> Iterator[int]:
