@@ -98,7 +98,7 @@ def _together(chunks: Sequence[Chunk], workspaces: Workspaces) -> int:
         for problem, start, stop in chunks:
             with workspace.piece():
                 u, v = (workspace.take((stop - start, n), problem.dtype) for n in problem.sizes)
-                problem.project(problem.thetas(start, stop), u, v)
+                problem.project(problem.thetas(start, stop), u, v, workspace)
                 problem.compare(start, u, v, workspace)
     return sum(chunk.work for chunk in chunks)
 
