@@ -55,7 +55,7 @@ def costs(requests: Sequence[tuple[Pair, Floats]], device: Device, report: Calla
         for share in _computed(problems, device):
             done += share
             report(done / work)
-    return [problem.answer() for problem in problems]
+        return [problem.answer() for problem in problems]
 
 
 def _computed(problems: Iterable[Problem], device: Device) -> Iterator[int]:
@@ -98,7 +98,7 @@ def _together(chunks: Sequence[Chunk], workspaces: Workspaces) -> int:
         for problem, start, stop in chunks:
             with workspace.piece():
                 u, v = (workspace.take((stop - start, n), problem.dtype) for n in problem.sizes)
-                problem.project(problem.thetas(start, stop), u, v)
+                problem.project(problem.thetas(start, stop), u, v, workspace)
                 problem.compare(start, u, v, workspace)
     return sum(chunk.work for chunk in chunks)
 

@@ -74,10 +74,9 @@ class _Sorter:
 
         Where no measure has weights there are no rows of masses.
         """
-        thetas = rows.astype(self._family.dtype)
         positions = np.empty((len(rows), int(self.starts[-1])), self._family.dtype)
         carried = np.empty((0 if self.alike.all() else len(rows), positions.shape[1] + len(self.alike)), MASS)
-        for _ in each(partial(self._sort_one, thetas, positions, carried), range(len(self.alike)), self._device):
+        for _ in each(partial(self._sort_one, rows, positions, carried), range(len(self.alike)), self._device):
             pass
         return positions, carried
 
@@ -85,8 +84,8 @@ class _Sorter:
         measure = self._family.measures[index]
         first, last = int(self.starts[index]), int(self.starts[index + 1])
         with self._workspaces.one() as workspace:
-            projected = workspace.take((len(thetas), measure.n), thetas.dtype)
-            for start, stop in point_blocks(measure.n, measure.d, thetas.dtype):
+            projected = workspace.take((len(thetas), measure.n), positions.dtype)
+            for start, stop in point_blocks(measure.n, measure.d):
                 with workspace.piece():
                     columns = projected[:, start:stop]
                     points = measure.points[start:stop]

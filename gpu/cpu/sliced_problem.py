@@ -10,10 +10,10 @@ import numpy as np
 
 from gpu.cpu import sliced_costs
 from gpu.cpu.sliced_order import KEY, in_order
-from gpu.cpu.sliced_projection import point_blocks, project
+from gpu.cpu.sliced_projection import DOUBLE, multiply, point_blocks, project
 from gpu.cpu.workspace import Workspace
 from gpu.leaves import Floats
-from gpu.sliced.measures import Measure, Pair
+from gpu.sliced.measures import Measure, Pair, prepared
 
 CHUNK_BYTES = 2 * 2**20
 """Projections of a small request that one thread makes and sorts before the next: they stay in its L2 cache."""
@@ -50,7 +50,7 @@ class Problem:
         self.atoms = sum(self.sizes)
         self.out = np.empty(len(directions))
         rows = CHUNK_BYTES // (self.atoms * self.dtype.itemsize)
-        prepared_bytes = self.atoms * pair.x.d * self.dtype.itemsize
+        prepared_bytes = self.atoms * pair.x.d * DOUBLE.itemsize
         self.is_small = prepared_bytes <= SMALL_BYTES and rows >= MIN_ROWS
         self.chunk_rows = rows if self.is_small else max(1, SHARED_BYTES // (self.atoms * self.dtype.itemsize))
 
@@ -62,18 +62,18 @@ class Problem:
         return self.out
 
     def thetas(self, start: int, stop: int) -> Floats:
-        """Some of the directions in the dtype of projecting."""
-        return self._directions[start:stop].astype(self.dtype)
+        """Some of the directions."""
+        return self._directions[start:stop]
 
-    def project(self, thetas: Floats, u: Floats, v: Floats) -> None:
+    def project(self, thetas: Floats, u: Floats, v: Floats, workspace: Workspace) -> None:
         """All points on some directions, a row for each."""
-        np.matmul(thetas, self._prepared[0].T, out=u)
-        np.matmul(thetas, self._prepared[1].T, out=v)
+        multiply(thetas, self._prepared[0], u, workspace)
+        multiply(thetas, self._prepared[1], v, workspace)
 
     def blocks(self) -> Iterator[Block]:
         """All points, for `project_block`."""
         for side, n in enumerate(self.sizes):
-            for first, last in point_blocks(n, self._pair.x.d, self.dtype):
+            for first, last in point_blocks(n, self._pair.x.d):
                 yield Block(side, first, last)
 
     def project_block(self, thetas: Floats, block: Block, out: Floats, workspace: Workspace) -> None:
@@ -112,7 +112,8 @@ class Problem:
 
     @cached_property
     def _prepared(self) -> tuple[Floats, Floats]:
-        return self._pair.u(), self._pair.v()
+        x, y = (prepared(m.points, c, self._pair.scale, np.empty(m.points.shape)) for m, c in self._sides)
+        return x, y
 
     @cached_property
     def _masses(self) -> tuple[Floats | None, Floats | None]:

@@ -14,6 +14,7 @@
    Arrays of slices are (slices, n), C-contiguous. sliced_large.py launches them. */
 #include "common.cuh"
 #include "coupling.cuh"
+#include "sums.cuh"
 #include "tiles.cuh"
 #include "warps.cuh"
 
@@ -51,7 +52,7 @@ __device__ __forceinline__ double number(const double value) { return value; }
 __device__ __forceinline__ double number(const Key key) { return value_of<float>(key); }
 
 /* keys[s, i] of theta_s . u_i; one block for each tile of slices and points. points is (n, dimensions), directions is
-   (slices, dimensions). In float the sums are made DEPTH dimensions at a time, see sliced_wasserstein.cu. */
+   (slices, dimensions). Sums are as sums.cuh says. */
 template <typename P, Keys K>
 __global__ void __launch_bounds__(THREADS, sizeof(P) == sizeof(float) ? 3 : 2)
 sliced_project(const P* __restrict__ points, const P* __restrict__ directions, const long long n,
@@ -61,17 +62,20 @@ sliced_project(const P* __restrict__ points, const P* __restrict__ directions, c
     const long long across = (n + TILE - 1) / TILE;
     const long long slice = blockIdx.x / across * TILE, point = blockIdx.x % across * TILE;
     const int height = int(min(slices - slice, (long long)TILE)), width = int(min(n - point, (long long)TILE));
-    Values<P> sum = {};
+    Values<P> sum = {}, lost = {};
     for (long long first = 0; first < dimensions; first += DEPTH) {
         const int depth = int(min(dimensions - first, (long long)DEPTH));
         __syncthreads();  // what was staged before has been read
         stage_points(stage.u, directions, dimensions, slice, height, first, depth);
         stage_points(stage.v, points, dimensions, point, width, first, depth);
         __syncthreads();
-        Values<P> part = {};
+        for (int c = 0; c < depth;) {
+            const int end = min(depth, c + TERMS<P>);
+            Values<P> part = {};
 #pragma unroll 4
-        for (int c = 0; c < depth; c++) EACH_ENTRY(part[i][j] += stage.u[c][row_of(i)] * stage.v[c][column_of(j)])
-        EACH_ENTRY(sum[i][j] += part[i][j])
+            for (; c < end; c++) EACH_ENTRY(part[i][j] += stage.u[c][row_of(i)] * stage.v[c][column_of(j)])
+            EACH_ENTRY(add(sum[i][j], lost[i][j], part[i][j]))
+        }
     }
     EACH_ENTRY(if (row_of(i) < height && column_of(j) < width) {
         const long long s = slice + row_of(i);

@@ -12,6 +12,7 @@
 #include "common.cuh"
 #include "coupling.cuh"
 #include "sorting.cuh"
+#include "sums.cuh"
 #include "warps.cuh"
 
 struct Request {
@@ -42,14 +43,14 @@ struct Memory {
     long long masses[Team<C>::WARPS];
 };
 
-/* theta . u_i for the thread's items, padded with infinity. Sums of STAGED products are added apart, which keeps the
-   sum over d dimensions within about STAGED + d / STAGED roundings instead of d. */
+/* theta . u_i for the thread's items, padded with infinity; summed as sums.cuh says. */
 template <typename P, Mass M, Capacity C>
 __device__ __forceinline__ void project(Atoms<P, M, C>& atoms, const P* __restrict__ points, const int n,
                                         const P* __restrict__ theta, const long long dimensions,
                                         Memory<P, M, C>& memory) {
     constexpr int ITEMS = Team<C>::ITEMS, THREADS = Team<C>::THREADS;
     const int thread = Team<C>::thread();
+    P lost[ITEMS] = {};
 #pragma unroll
     for (int i = 0; i < ITEMS; i++) atoms.value[i] = 0;
     for (long long first = 0; first < dimensions; first += STAGED) {
@@ -58,16 +59,20 @@ __device__ __forceinline__ void project(Atoms<P, M, C>& atoms, const P* __restri
         if (thread < depth) memory.theta[thread] = theta[first + thread];
         Team<C>::sync();
         const P* row = points + first * n + thread;
-        P part[ITEMS] = {};
 #pragma unroll 1
-        for (int c = 0; c < depth; c++, row += n) {
-            const P along = memory.theta[c];
+        for (int c = 0; c < depth;) {
+            const int end = min(depth, c + TERMS<P>);
+            P part[ITEMS] = {};
+#pragma unroll 1
+            for (; c < end; c++, row += n) {
+                const P along = memory.theta[c];
 #pragma unroll
-            for (int i = 0; i < ITEMS; i++)
-                if (thread + i * THREADS < n) part[i] += along * row[i * THREADS];
+                for (int i = 0; i < ITEMS; i++)
+                    if (thread + i * THREADS < n) part[i] += along * row[i * THREADS];
+            }
+#pragma unroll
+            for (int i = 0; i < ITEMS; i++) add(atoms.value[i], lost[i], part[i]);
         }
-#pragma unroll
-        for (int i = 0; i < ITEMS; i++) atoms.value[i] += part[i];
     }
 #pragma unroll
     for (int i = 0; i < ITEMS; i++) {

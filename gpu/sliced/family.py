@@ -24,7 +24,7 @@ class Family(NamedTuple):
     """Without the atoms of weight 0."""
     p: float
     dtype: np.dtype[Any]
-    """Of projecting and sorting; sums are in float64."""
+    """Of projections; all sums are in float64."""
     centres: list[Floats]
     """(2, d) each: the sum of a large part and a small one."""
     means: Floats

@@ -63,7 +63,7 @@ class Pair(NamedTuple):
     y: Measure
     p: float
     dtype: np.dtype[Any]
-    """Of projecting and sorting; sums are in float64."""
+    """Of projections; on a GPU also of the points and directions they are made of. Costs are summed in float64."""
     x_centre: Floats
     """(2, d): the sum of a large part and a small one, so that points far from the origin keep their digits."""
     y_centre: Floats

@@ -4,7 +4,8 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from mercer.kernels.expression import Family, PerDimension, Positive
+from mercer.kernels.expression import Family
+from mercer.kernels.parameters import PerDimension, Positive
 
 
 class Gaussian(Family):

@@ -4,7 +4,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from mercer.kernels.expression import Family, PerDimension
+from mercer.kernels.expression import Family
+from mercer.kernels.parameters import PerDimension
 
 
 class Matern(Family):

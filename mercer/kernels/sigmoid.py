@@ -2,7 +2,8 @@
 
 from typing import ClassVar, Literal
 
-from mercer.kernels.expression import Family, Positive
+from mercer.kernels.expression import Family
+from mercer.kernels.parameters import Positive
 
 
 class Sigmoid(Family):

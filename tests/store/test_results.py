@@ -185,16 +185,20 @@ print(len(b"".join(results.read(*small[0]))))
 
 
 def test_old_results_expire_and_young_ones_stay(results):
-    stored = []
-    for name in ("old", "young"):
-        time.sleep(2.0 * len(stored))  # S3 tells the time in seconds
+    def store(name):
         with results.batch(name) as batch:
-            stored.append(add(batch, np.ones((2, 2))))
+            stored = add(batch, np.ones((2, 2)))
             batch.commit()
-    assert results.expire(older_than_s=1) == 1
+        return stored
+
+    old = store("old")
+    between = time.time() + 1.1  # S3 cuts the time to seconds: more than one on either side
+    time.sleep(2.2)
+    young = store("young")
+    assert results.expire(older_than_s=time.time() - between) == 1
     with pytest.raises(NoResult, match="time to live"):
-        results.read(*stored[0])
-    np.testing.assert_array_equal(fetch(results, stored[1]), np.ones((2, 2)))
+        results.read(*old)
+    np.testing.assert_array_equal(fetch(results, young), np.ones((2, 2)))
     assert results.expire(older_than_s=60) == 0
 
 

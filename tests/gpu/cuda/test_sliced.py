@@ -120,6 +120,18 @@ def test_any_number_of_dimensions(d, dtype, way, device):
 
 @both_ways
 @both_dtypes
+@pytest.mark.parametrize("d", [64, 256, 784])
+def test_the_worst_of_many_slices_is_exact_in_many_dimensions(d, dtype, way, device):
+    """Of measures that differ by chance alone: costs are small differences, in which the rounding of sums shows."""
+    random, thetas = np.random.default_rng(d), directions(300, d)
+    x, y = np.round(random.normal(size=(2, 32, d)) * 2**20) / 2**20  # so that the offset rounds nothing
+    expected = ((np.sort(thetas @ x.T) - np.sort(thetas @ y.T)) ** 2).mean(axis=1)
+    (got,) = way([slices.Slices(pair(Measure(x + 1e8), Measure(y + 1e8), 2, dtype), thetas)], device)
+    np.testing.assert_allclose(got, expected, rtol=TOLERANCE[dtype])
+
+
+@both_ways
+@both_dtypes
 @pytest.mark.parametrize("form", FORMS)
 def test_ties_cost_what_they_do_in_any_order(form, dtype, way, device):
     """Points on a coarse grid: most are there several times, and projections on an axis are equal."""

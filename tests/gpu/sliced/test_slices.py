@@ -83,6 +83,32 @@ def test_points_far_from_the_origin_keep_their_digits(p, dtype, m):
     np.testing.assert_allclose(sliced(x, y, thetas, p, dtype), exact.costs(x, y, thetas, p), rtol=TOLERANCE[dtype])
 
 
+def many_dimensions(n, d, seed):
+    """In steps of 2^-20, so that an offset of 1e8 rounds nothing; no two clouds differ but by chance."""
+    return np.round(np.random.default_rng([seed, n, d]).normal(size=(n, d)) * 2**20) / 2**20
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+@pytest.mark.parametrize("d", [64, 256, 784])
+def test_a_slice_of_many_dimensions_is_the_exact_merge(d, offset, dtype):
+    x, y, thetas = many_dimensions(9, d, 1), many_dimensions(7, d, 2), directions(2, d)
+    expected = exact.costs(x, y, thetas)
+    np.testing.assert_allclose(sliced(x + offset, y + offset, thetas, 2, dtype), expected, rtol=TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
+@pytest.mark.parametrize("offset", [0.0, 1e8])
+@pytest.mark.parametrize("p", [1, 2])
+@pytest.mark.parametrize("n", [150, 1000])
+@pytest.mark.parametrize("d", [3, 64, 256, 784])
+def test_the_worst_of_a_thousand_slices_is_exact_in_any_number_of_dimensions(d, n, p, offset, dtype):
+    """Their costs are small differences of projections, in which the rounding of sums would show."""
+    x, y, thetas = many_dimensions(n, d, 1), many_dimensions(n, d, 2), directions(1000, d)
+    expected = (np.abs(np.sort(thetas @ x.T) - np.sort(thetas @ y.T)) ** p).mean(axis=1)
+    np.testing.assert_allclose(sliced(x + offset, y + offset, thetas, p, dtype), expected, rtol=TOLERANCE[dtype])
+
+
 @pytest.mark.parametrize("dtype", TOLERANCE, ids=str)
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(("n", "m"), [(1000, 1000), (1000, 3), (9999, 10000), (10000, 7777)])
