@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mercer.arrays import ArrayInfo
 from mercer.errors import FieldError, InvalidSpec
 from mercer.kernels import Exponential, Gaussian, LaplacianL1
-from mercer.kernels.expression import PerDimension
+from mercer.kernels.parameters import PerDimension
 from mercer.points import ArrayReference, PointsField, PrivateField
 from mercer.privacy.accounting import MOST_DELTA, MOST_EPSILON, Loss
 from mercer.privacy.density import DensityRelease
