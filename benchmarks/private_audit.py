@@ -104,8 +104,9 @@ def density(**fields: Any) -> PrivateDensity:
 
 
 MECHANISMS: Mapping[str, Callable[[float], Spec]] = {
-    "Fourier, m = 1": lambda delta: density(n_features=1, delta=delta),
-    "Fourier, m = 4": lambda delta: density(n_features=4, delta=delta),
+    "Fourier, m = 1": lambda delta: density(mechanism="fourier", n_features=1, delta=delta),
+    "Fourier, m = 4": lambda delta: density(mechanism="fourier", n_features=4, delta=delta),
+    "spectral, at most 4": lambda delta: density(mechanism="spectral", n_features=4, delta=delta),
 }
 
 

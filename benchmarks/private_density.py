@@ -114,8 +114,20 @@ def released(spec: PrivateDensity, records: Floats) -> DensityRelease:
 def fourier(m: int, laplace: Sequence[float | None], gaussian: Sequence[float | None]) -> list[Case]:
     """Random frequencies, m of them, with both kinds of noise: LSQ's mechanism, and what Gaussian noise makes of it."""
     return [
-        Case(f"random Fourier features, m = {m:,}, Laplace", {"n_features": m}, laplace),
-        Case(f"random Fourier features, m = {m:,}, Gaussian", {"n_features": m, "delta": DELTA}, gaussian),
+        Case(f"random Fourier features, m = {m:,}, Laplace", {"mechanism": "fourier", "n_features": m}, laplace),
+        Case(
+            f"random Fourier features, m = {m:,}, Gaussian",
+            {"mechanism": "fourier", "n_features": m, "delta": DELTA},
+            gaussian,
+        ),
+    ]
+
+
+def spectral(laplace: Sequence[float | None], gaussian: Sequence[float | None]) -> list[Case]:
+    """The weighted frequencies of a lattice, with both kinds of noise."""
+    return [
+        Case("spectral, Laplace", {"mechanism": "spectral"}, laplace),
+        Case("spectral, Gaussian", {"mechanism": "spectral", "delta": DELTA}, gaussian),
     ]
 
 
@@ -142,12 +154,20 @@ def patches() -> Iterator[Row]:
 
 def flights() -> Iterator[Row]:
     """Many records of two dimensions."""
-    return density(private_data.flights(), 0.02, fourier(1_024, (7.1e-3, 6.9e-3, 7.0e-3), (None,) * 3), releases=3)
+    cases = [
+        *fourier(1_024, (7.1e-3, 6.9e-3, 7.0e-3), (None,) * 3),
+        *spectral((4.1e-4, 3.8e-5, 4.5e-6), (7.9e-5, 8.9e-6, 1.4e-6)),
+    ]
+    return density(private_data.flights(), 0.02, cases, releases=3)
 
 
 def narrow_flights() -> Iterator[Row]:
     """The same with a bandwidth of a tenth."""
-    return density(private_data.flights(), 0.002, fourier(1_024, (5.1e-3, 4.8e-3, 4.8e-3), (None,) * 3), releases=3)
+    cases = [
+        *fourier(1_024, (5.1e-3, 4.8e-3, 4.8e-3), (None,) * 3),
+        *spectral((9.3e-4, 9.1e-5, 8.5e-6), (9.2e-5, 1.05e-5, 1.4e-6)),
+    ]
+    return density(private_data.flights(), 0.002, cases, releases=3)
 
 
 OF_THE_MEAN = "mean absolute error of the mean kernel value"

@@ -85,6 +85,25 @@ def test_a_series_is_the_kernel_function_but_for_what_it_drops_and_wraps(kernel,
         assert (np.diff(found.coefficients) <= 1e-5 * found.coefficients[:-1]).all()
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("scales", [(0.3,), (4.0,), (0.2, 0.6)], ids=str)
+def test_coefficients_are_cosine_integrals_over_a_period(kernel, scales):
+    """By Gauss and Legendre's rule, of the function and its copies."""
+    d, turns = len(scales), turns_to_try(kernel, scales)[0]
+    periods = 4096 / np.array(turns)
+    nodes, weights = np.polynomial.legendre.leggauss(120)
+    axes = [(nodes + 1) / 4 * period for period in periods]  # half a period: the function is even
+    z = np.stack([one.ravel() for one in np.meshgrid(*axes, indexing="ij")], axis=1)
+    weight = np.prod(np.meshgrid(*[weights / 2] * d, indexing="ij"), axis=0).ravel()
+    copies = itertools.product(*[range(-8, 9)] * d) if kernel == "gaussian" else [(0,) * d]
+    value = sum(function(kernel, (z + np.array(one) * periods) / scales) for one in copies)
+    found = series(kernel, scales, turns)
+    for k, coefficient in zip(found.frequencies[:12], found.coefficients, strict=False):
+        expected = 2 * (weight * value * np.cos(2 * np.pi * z * k / periods).prod(axis=1)).sum()
+        assert coefficient == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert found.constant == pytest.approx((weight * value).sum(), rel=1e-9)
+
+
 @pytest.mark.parametrize("pure", [True, False])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_no_other_weights_have_less_noise(kernel, pure):
@@ -166,6 +185,18 @@ def test_without_noise_answers_are_the_kernel_sums_within_the_bound(kernel, d, l
         assert np.median(found.approximation_error) < max(2e-4 * len(records), 0.3 * found.noise_error[0])
 
 
+def test_what_the_grid_moves_is_within_the_bound_and_most_of_it():
+    """Of a kernel function of 500 steps, with all records at one place and the point where it is steepest."""
+    spec, about = density(lengthscale=0.001, epsilon=500.0), terms(1)
+    recipe, facts = spec.recipe(about), released(spec, uniform(1, 3, 0), about).parameters | {"count_error": 0.0}
+    parts = []
+    for place in uniform(1, 40, 10):
+        records, at = np.repeat([place], 50, axis=0), np.array([place + 0.001])
+        found = SpectralRecipe.estimates(exact(recipe, records), facts, at)
+        parts.append(float(np.abs(found.sums - reference(spec, records, at))[0] / found.approximation_error[0]))
+    assert 0.5 < max(parts) <= 1
+
+
 @pytest.mark.parametrize("neighbours", RELATIONS)
 @pytest.mark.parametrize("delta", [0.0, 1e-6])
 def test_the_noise_in_answers_is_as_wide_as_predicted(delta, neighbours):
@@ -181,7 +212,7 @@ def test_the_noise_in_answers_is_as_wide_as_predicted(delta, neighbours):
     assert sums.mean() == pytest.approx(recipe.noise_error, rel=0.05)
     assert sums == pytest.approx(answers[0].noise_error, rel=0.08)
     counts = np.sqrt(np.mean([answer.records**2 for answer in answers]))
-    assert counts == pytest.approx(recipe.count_error, rel=0.08)
+    assert counts == pytest.approx(recipe.count_error, rel=0.12)
 
 
 @pytest.mark.parametrize("neighbours", RELATIONS)
