@@ -56,6 +56,12 @@ def flights() -> Data:
     return held_out((np.clip(delays(), low, high) - low) / (high - low), 300)
 
 
+def arrivals() -> Data:
+    """327,346 delays of arrival in minutes, clipped to [-100, 500] and in parts of that; 200 points all over it."""
+    records = (np.clip(delays()[:, 1:], -100.0, 500.0) + 100.0) / 600.0
+    return Data(records, np.random.default_rng(0).random((200, 1)))
+
+
 def delays() -> Floats:
     """(327,346, 2): delays of departure and arrival in minutes, of the flights that have both."""
     columns = ["dep_delay", "arr_delay"]

@@ -22,12 +22,12 @@ from benchmarks.private_data import Data
 from benchmarks.report import RESULTS, save
 from gpu.device import Device
 from gpu.leaves import Floats
-from gpu.ops import gram, private_density
+from gpu.ops import gram, private_density, private_distance
 from gpu.task import Task
 from mercer import kernels as k
-from mercer.privacy.density import DensityRelease
+from mercer.privacy.releases import Release, release_of
 from mercer.privacy.terms import Box, Neighbours, Terms
-from mercer.specs import Gram, PrivateDensity
+from mercer.specs import Gram, PrivateDensity, PrivateDistance
 
 NAME = "private_density"
 CPU = Device("cpu")
@@ -100,15 +100,16 @@ def kernel_sums(kernel: k.Gaussian, data: Data) -> Floats:
     return sums
 
 
-def released(spec: PrivateDensity, records: Floats) -> DensityRelease:
+def released(spec: PrivateDensity | PrivateDistance, records: Floats) -> Release:
     """A release of records in the unit cube, which costs no budget here."""
     d = records.shape[1]
     box = Box(low=[0.0] * d, high=[1.0] * d)
     terms = Terms(
         epsilon=100.0, delta=1e-3, neighbours=Neighbours.ADD_OR_REMOVE_ONE, domain=box, max_records=len(records)
     )
-    (answer,) = private_density.run([Task(spec, {"x": records}, about={"x": terms})], CPU)
-    return DensityRelease(answer.array(), answer.facts | {"release": spec.release_id})
+    run = private_density.run if isinstance(spec, PrivateDensity) else private_distance.run
+    (answer,) = run([Task(spec, {"x": records}, about={"x": terms})], CPU)
+    return release_of(answer.array(), answer.facts | {"release": spec.release_id})
 
 
 def fourier(m: int, laplace: Sequence[float | None], gaussian: Sequence[float | None]) -> list[Case]:
@@ -170,8 +171,53 @@ def narrow_flights() -> Iterator[Row]:
     return density(private_data.flights(), 0.002, cases, releases=3)
 
 
+def distances(
+    data: Data, cases: Sequence[Case], releases: int, unit: Callable[[float, Floats], Floats]
+) -> Iterator[Row]:
+    """The root mean square error of sums of distances, over the points and some releases, in what `unit` gives."""
+    for case in cases:
+        for epsilon, elsewhere in zip(EPSILONS, case.elsewhere, strict=True):
+            spec = PrivateDistance(x=ABSENT, epsilon=epsilon, release_id="0" * 32, **case.fields)
+            exact = np.array([private_distance.reference(spec, data.records, at[None])[0] for at in data.points])
+            scale = unit(epsilon, exact)
+            errors, spent_s = [], 0.0
+            for _ in range(releases):
+                release = released(spec, data.records)
+                start = time.process_time()
+                answer = release(data.points)
+                spent_s += time.process_time() - start
+                errors.append((answer.sums - exact) / scale)
+            noise, query_us = float(np.mean(answer.noise_error / scale)), 1e6 * spent_s / releases / len(data.points)
+            yield Row(case.method, epsilon, float(np.sqrt(np.mean(np.square(errors)))), elsewhere, noise, query_us)
+
+
+def arrivals() -> Iterator[Row]:
+    """Absolute differences, by the mechanism that is chosen and by the published ones."""
+    cases = [
+        Case("spectral, Laplace", {"distance": "l1"}, (4.4, 4.4, None)),
+        Case("spectral, Gaussian", {"distance": "l1", "delta": DELTA}, (3.25, 4.0, None)),
+        Case("tree of counts and sums", {"distance": "l1", "mechanism": "tree"}, (171.0, 171.0, None)),
+        Case("the same, made consistent", {"distance": "l1", "mechanism": "tree", "consistent": True}),
+        Case("tree and rings, alpha = 0.1", {"distance": "l1", "mechanism": "tree_rings"}, (690.0, 6_888.0, None)),
+    ]
+    return distances(private_data.arrivals(), cases, 40, lambda epsilon, exact: np.full(len(exact), 1 / epsilon))
+
+
+def far_digits() -> Iterator[Row]:
+    """Distances in 64 dimensions: slices, and the moments of squares."""
+    cases = [
+        Case("l2 by 64 slices, Laplace", {"distance": "l2"}),
+        Case("l2 by 256 slices, Gaussian", {"distance": "l2", "delta": DELTA}, (None, 5.8e-2, None)),
+        Case("squared l2 by moments, Laplace", {"distance": "l2_squared"}),
+        Case("squared l2 by moments, Gaussian", {"distance": "l2_squared", "delta": DELTA}),
+    ]
+    return distances(private_data.digits(), cases, 3, lambda epsilon, exact: exact)
+
+
 OF_THE_MEAN = "mean absolute error of the mean kernel value"
 SECTIONS = {
+    "arrivals": Section("root mean square error of sum |x - y|, in widths over epsilon", arrivals),
+    "digits, distances": Section("root mean square error of the sum of distances, relative", far_digits),
     "digits, s2 = 8": Section(OF_THE_MEAN, digits),
     "digits, s2 = 3": Section(OF_THE_MEAN, narrow_digits),
     "patches, s2 = 2": Section(OF_THE_MEAN, patches),

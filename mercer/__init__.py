@@ -18,7 +18,9 @@ from mercer.events import Event
 from mercer.handles import AsyncJobHandle, Completed, JobHandle, as_completed
 from mercer.jobs import Dataset, Job, Priority, State
 from mercer.points import DatasetReference, Rows
-from mercer.privacy.density import DensityAnswer, DensityRelease, load_release
+from mercer.privacy.density import DensityAnswer, DensityRelease
+from mercer.privacy.distances.release import DistanceAnswer, DistanceRelease
+from mercer.privacy.releases import load_release
 from mercer.privacy.terms import Box
 from mercer.private import Plan, PrivateDataset
 from mercer.specs import (
@@ -28,6 +30,7 @@ from mercer.specs import (
     MaxSlicedWasserstein,
     PrivateDensity,
     PrivateDensityQuery,
+    PrivateDistance,
     SlicedWasserstein,
     SlicedWassersteinBarycenter,
     SlicedWassersteinFlow,
@@ -51,6 +54,8 @@ __all__ = [
     "DatasetReference",
     "DensityAnswer",
     "DensityRelease",
+    "DistanceAnswer",
+    "DistanceRelease",
     "Delivery",
     "EnergyBasedSlicedWasserstein",
     "Event",
@@ -64,6 +69,7 @@ __all__ = [
     "PrivateDataset",
     "PrivateDensity",
     "PrivateDensityQuery",
+    "PrivateDistance",
     "Priority",
     "Rows",
     "SlicedWasserstein",

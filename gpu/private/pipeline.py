@@ -35,8 +35,8 @@ class Published(NamedTuple):
     """Parameters that are known of the noisy numbers."""
 
 
-class Features(Protocol):
-    """What is computed of each record."""
+class Summands(Protocol):
+    """Integers of each record, with bounds of their norms."""
 
     @property
     def bounds(self) -> Bounds:
@@ -49,12 +49,16 @@ class Features(Protocol):
     def add(self, points: Floats, sums: Integers) -> None:
         """Add the integer features of clean points, (n, d), n <= CHUNK, to sums, (blocks.size,)."""
 
+
+class Features(Summands, Protocol):
+    """What is computed of each record, and what a release of it consists of."""
+
     def published(self, noisy: Integers) -> Published:
         """What a release consists of, by its noisy numbers and by what is public: post-processing."""
 
 
 def exact_sums(
-    features: Features, points: Floats, device: Device, report: Callable[[float], None] = lambda fraction: None
+    features: Summands, points: Floats, device: Device, report: Callable[[float], None] = lambda fraction: None
 ) -> Integers:
     """The sums of all records' integer features.
 
@@ -82,7 +86,7 @@ def exact_sums(
     return total
 
 
-def _sums(features: Features, points: Floats) -> Integers:
+def _sums(features: Summands, points: Floats) -> Integers:
     sums = np.zeros(features.blocks.size, np.int64)
     features.add(clean(features.bounds, points), sums)
     return sums

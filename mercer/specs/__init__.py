@@ -11,6 +11,7 @@ from mercer.specs.gram import Gram
 from mercer.specs.max_sliced_wasserstein import MaxSlicedWasserstein
 from mercer.specs.private_density import PrivateDensity
 from mercer.specs.private_density_query import PrivateDensityQuery
+from mercer.specs.private_distance import PrivateDistance
 from mercer.specs.sliced_wasserstein import SlicedWasserstein
 from mercer.specs.sliced_wasserstein_barycenter import SlicedWassersteinBarycenter
 from mercer.specs.sliced_wasserstein_flow import SlicedWassersteinFlow
@@ -24,6 +25,7 @@ JobSpec = Annotated[
     | MaxSlicedWasserstein
     | PrivateDensity
     | PrivateDensityQuery
+    | PrivateDistance
     | SlicedWasserstein
     | SlicedWassersteinBarycenter
     | SlicedWassersteinFlow
@@ -48,6 +50,7 @@ __all__ = [
     "MaxSlicedWasserstein",
     "PrivateDensity",
     "PrivateDensityQuery",
+    "PrivateDistance",
     "SlicedWasserstein",
     "SlicedWassersteinBarycenter",
     "SlicedWassersteinFlow",

@@ -17,10 +17,11 @@ from mercer.arrays import npy_sha256
 from mercer.errors import InvalidArray
 from mercer.points import PrivateReference
 from mercer.privacy import sigma
-from mercer.privacy.density import DensityRelease, load_release
+from mercer.privacy.density import DensityRelease
 from mercer.privacy.lattice import series, turns_to_try, wrapped
 from mercer.privacy.mechanisms import candidates
 from mercer.privacy.mechanisms.spectral import BITS, SpectralRecipe, lattice
+from mercer.privacy.releases import load_release
 from mercer.privacy.terms import Box, Neighbours, Terms
 from mercer.specs.private_density import PrivateDensity
 
