@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks import private_audit as audit
 from benchmarks.auditing import Realised, Unsound, realised, taken_apart
+from gpu.ops import private_density
 from mercer.privacy.terms import Neighbours
 
 TRIALS, DOUBT = 100_000, 1e-10
@@ -55,6 +56,23 @@ def test_no_neighbours_lose_more_than_was_charged(case, records, other):
     changed = records[1:] + ([other] if case.neighbours == Neighbours.CHANGE_ONE else [])
     one, two = (taken_apart(case.release(np.array(given).reshape(-1, 1))) for given in (records, changed))
     assert realised(one, two).within(case.charged)
+
+
+@every_case
+def test_all_that_is_published_is_made_of_noisy_numbers(case):
+    assert audit.made_of_noisy_numbers(case, audit.worst(case, case.neighbours))
+
+
+def test_what_is_published_of_exact_numbers_is_found(simplest, monkeypatch):
+    true = private_density.run
+
+    def telling(tasks, device):
+        (answer,) = true(tasks, device)
+        answer.facts["n"] = len(tasks[0].arrays["x"])
+        return [answer]
+
+    monkeypatch.setattr(private_density, "run", telling)
+    assert not audit.made_of_noisy_numbers(simplest, audit.worst(simplest, simplest.neighbours))
 
 
 def test_an_audit_is_sharp(simplest):
@@ -102,9 +120,11 @@ def test_answers_without_noise_are_seen(simplest):
 
 
 def test_noise_that_two_numbers_share_is_found(simplest):
+    release = simplest.release(np.array([[0.5]]))
+    (exact, *_), moved = taken_apart(release), np.array([0, 0, 2])
+
     def shared():
-        vector = simplest.release(np.array([[0.5]]))()
-        return np.append(vector, vector[0])
+        return exact + (release() - exact)[moved]
 
     with pytest.raises(Unsound, match="a draw of its own"):
         taken_apart(shared)
