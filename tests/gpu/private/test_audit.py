@@ -19,6 +19,8 @@ RUNS = 150
 """Of releases that are made one by one: enough where what is planted tells neighbours apart nearly each time."""
 CASES = list(audit.cases())
 ADDED = [case for case in CASES if case.neighbours == Neighbours.ADD_OR_REMOVE_ONE]
+TIGHT = [case for case in ADDED if case.delta or "Fourier" in case.name]
+"""No record comes near the L1 bound of other features, so that twice what one of them does may be below it."""
 SIMPLEST = [case for case in ADDED if "m = 1," in case.name]
 HOSTILE = [np.nan, np.inf, -np.inf, 1e308, -1e308, -0.0, 5e-324, 0.0, 1.0]
 NUMBERS = st.sampled_from(HOSTILE) | st.floats(-1, 2) | st.floats()
@@ -103,7 +105,7 @@ def test_a_planted_bug_is_seen_outside(simplest, bug):
     assert seen.bound.epsilon > 1.2
 
 
-@pytest.mark.parametrize("case", ADDED, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", TIGHT, ids=lambda case: case.name)
 def test_change_one_charged_as_add_or_remove_one_is_found_inside(case):
     one, other = audit.worst(case, Neighbours.CHANGE_ONE)
     assert not audit.inside([case.release(one), case.release(other)]).within(case.charged)
