@@ -20,7 +20,7 @@ from mercer.privacy import sigma
 from mercer.privacy.density import DensityRelease
 from mercer.privacy.lattice import series, turns_to_try, wrapped
 from mercer.privacy.mechanisms import candidates
-from mercer.privacy.mechanisms.spectral import BITS, SpectralRecipe, lattice
+from mercer.privacy.mechanisms.spectral import BITS, COUNTED, SpectralRecipe, lattice
 from mercer.privacy.releases import load_release
 from mercer.privacy.terms import Box, Neighbours, Terms
 from mercer.specs.private_density import PrivateDensity
@@ -108,10 +108,10 @@ def test_coefficients_are_cosine_integrals_over_a_period(kernel, scales):
 @pytest.mark.parametrize("pure", [True, False])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_no_other_weights_have_less_noise(kernel, pure):
-    """By the definition: the sensitivity times the root of the sum of squared gains, at weights that are moved."""
+    """The sensitivity times the root of the sum of squared gains, of sums and of a part of the number of records."""
     found = series(kernel, (0.3, 0.5), turns_to_try(kernel, (0.3, 0.5))[-1])
     made = lattice(found, 60, pure)
-    coefficients = np.append(found.coefficients[:60], found.constant)
+    coefficients = np.append(found.coefficients[:60], math.hypot(found.constant, COUNTED))
     shapes = np.append(np.full(60, math.sqrt(2)), 1.0)
 
     def noise(weights):
@@ -223,14 +223,22 @@ def test_the_noise_is_that_of_the_formulas(kernel, neighbours):
     pure, gaussian = (density(kernel, delta=delta).recipe(terms(neighbours=neighbours)) for delta in (0.0, 1e-6))
     for recipe in (pure, gaussian):
         found = series(kernel, (0.35, 0.14), recipe.turns)
-        coefficients = found.coefficients[: recipe.m]
+        coefficients, weight = found.coefficients[: recipe.m], math.hypot(found.constant, COUNTED)
         if recipe is gaussian:
-            expected = sigma(1.0, 1e-6) * (found.constant + coefficients.sum())
+            pairs = coefficients.sum()
+            expected = sigma(1.0, 1e-6) * math.sqrt((pairs + weight) * (pairs + found.constant**2 / weight))
         else:
-            powers = ((math.sqrt(2) * coefficients) ** (2 / 3)).sum()
-            expected = math.sqrt(2) * (found.constant ** (2 / 3) + powers) ** 1.5
+            pairs, weight = ((math.sqrt(2) * coefficients) ** (2 / 3)).sum(), weight ** (2 / 3)
+            expected = math.sqrt(2) * (pairs + weight) * math.sqrt(pairs + (found.constant / weight) ** 2)
         assert recipe.noise_error == pytest.approx(factor * expected, rel=1e-3)
-    assert gaussian.noise_error < 4.2247 * factor
+    assert gaussian.noise_error < 4.2247 * factor * (1 + COUNTED / 2)
+
+
+@pytest.mark.parametrize("delta", [0.0, 1e-6])
+def test_means_are_not_spoilt_by_the_noise_in_the_number_of_records(delta):
+    for lengthscale in (0.05, 0.2, 1.0):
+        recipe = density(lengthscale=lengthscale, delta=delta).recipe(terms())
+        assert COUNTED * recipe.count_error < recipe.noise_error
 
 
 def test_less_noise_takes_more_frequencies():
