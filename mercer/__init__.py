@@ -18,6 +18,7 @@ from mercer.events import Event
 from mercer.handles import AsyncJobHandle, Completed, JobHandle, as_completed
 from mercer.jobs import Dataset, Job, Priority, State
 from mercer.points import DatasetReference, Rows
+from mercer.privacy.classifier import ClassifierAnswer, ClassifierRelease
 from mercer.privacy.density import DensityAnswer, DensityRelease
 from mercer.privacy.distances.release import DistanceAnswer, DistanceRelease
 from mercer.privacy.releases import load_release
@@ -28,6 +29,7 @@ from mercer.specs import (
     GeneralisedSlicedWasserstein,
     Gram,
     MaxSlicedWasserstein,
+    PrivateClassifier,
     PrivateDensity,
     PrivateDensityQuery,
     PrivateDistance,
@@ -48,6 +50,8 @@ __all__ = [
     "BatchHandle",
     "BatchLine",
     "Box",
+    "ClassifierAnswer",
+    "ClassifierRelease",
     "Client",
     "Completed",
     "Dataset",
@@ -67,6 +71,7 @@ __all__ = [
     "MercerError",
     "Plan",
     "PrivateDataset",
+    "PrivateClassifier",
     "PrivateDensity",
     "PrivateDensityQuery",
     "PrivateDistance",

@@ -16,7 +16,6 @@ import numpy as np
 from gpu.device import Device
 from gpu.leaves import Floats
 from mercer.privacy.grid import Bounds, clean
-from mercer.privacy.sensitivity import Blocks, Pairs, Weighted
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -35,6 +34,18 @@ class Published(NamedTuple):
     """Parameters that are known of the noisy numbers."""
 
 
+class Room(Protocol):
+    """What sums of features need."""
+
+    @property
+    def size(self) -> int:
+        """Features of a record."""
+
+    @property
+    def max_records(self) -> int:
+        """No sum of so many records overflows."""
+
+
 class Summands(Protocol):
     """Integers of each record, with bounds of their norms."""
 
@@ -43,8 +54,8 @@ class Summands(Protocol):
         """The public box of the records."""
 
     @property
-    def blocks(self) -> Blocks | Pairs | Weighted:
-        """How many features there are, and the bounds of their norms."""
+    def blocks(self) -> Room:
+        """How many features there are, and of how many records their sums may be."""
 
     def add(self, points: Floats, sums: Integers) -> None:
         """Add the integer features of clean points, (n, d), n <= CHUNK, to sums, (blocks.size,)."""

@@ -11,28 +11,48 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mercer.privacy import density
+from mercer.privacy import classifier, density
+from mercer.privacy.classifier import ClassifierAnswer, ClassifierRelease
 from mercer.privacy.density import DensityAnswer, DensityRelease
 from mercer.privacy.distances import release as distances
 from mercer.privacy.distances.release import DistanceAnswer, DistanceRelease
 from mercer.privacy.grid import Floats
 
-Release = DensityRelease | DistanceRelease
-Answer = DensityAnswer | DistanceAnswer
+Release = DensityRelease | DistanceRelease | ClassifierRelease
+SumsAnswer = DensityAnswer | DistanceAnswer
+Answer = SumsAnswer | ClassifierAnswer
 
 
 class Kind(NamedTuple):
     """What a kind of job releases, and what it answers with."""
 
     release: type[Release]
-    answer: type[Answer]
+    answer: Callable[[Floats, Mapping[str, Any]], Answer]
+    """From the columns and facts that `columns_of` made of one."""
     query_cost: Callable[[Mapping[str, Any], int], tuple[int, int]]
     """Operations and bytes for so many points, by the release's parameters."""
 
 
+def columns_of(answer: Answer) -> tuple[Floats, dict[str, Any]]:
+    """What an answer says of each point, (n, columns), and what it says of all of them."""
+    if isinstance(answer, ClassifierAnswer):
+        return answer.columns(), answer.facts()
+    columns = np.column_stack([answer.sums, answer.means, answer.noise_error, answer.approximation_error])
+    return columns, {"records": answer.records}
+
+
+def _sums(answer: type[SumsAnswer]) -> Callable[[Floats, Mapping[str, Any]], Answer]:
+    def read(columns: Floats, facts: Mapping[str, Any]) -> Answer:
+        sums, means, noise, approximation = columns.T
+        return answer(sums, means, facts["records"], noise, approximation)
+
+    return read
+
+
 KINDS = {
-    "private_density": Kind(DensityRelease, DensityAnswer, density.query_cost),
-    "private_distance": Kind(DistanceRelease, DistanceAnswer, distances.query_cost),
+    "private_classifier": Kind(ClassifierRelease, ClassifierAnswer.of, classifier.query_cost),
+    "private_density": Kind(DensityRelease, _sums(DensityAnswer), density.query_cost),
+    "private_distance": Kind(DistanceRelease, _sums(DistanceAnswer), distances.query_cost),
 }
 
 

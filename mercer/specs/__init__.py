@@ -9,6 +9,7 @@ from mercer.specs.energy_based_sliced_wasserstein import EnergyBasedSlicedWasser
 from mercer.specs.generalised_sliced_wasserstein import GeneralisedSlicedWasserstein
 from mercer.specs.gram import Gram
 from mercer.specs.max_sliced_wasserstein import MaxSlicedWasserstein
+from mercer.specs.private_classifier import PrivateClassifier
 from mercer.specs.private_density import PrivateDensity
 from mercer.specs.private_density_query import PrivateDensityQuery
 from mercer.specs.private_distance import PrivateDistance
@@ -23,6 +24,7 @@ JobSpec = Annotated[
     | EnergyBasedSlicedWasserstein
     | GeneralisedSlicedWasserstein
     | MaxSlicedWasserstein
+    | PrivateClassifier
     | PrivateDensity
     | PrivateDensityQuery
     | PrivateDistance
@@ -48,6 +50,7 @@ __all__ = [
     "Gram",
     "JobSpec",
     "MaxSlicedWasserstein",
+    "PrivateClassifier",
     "PrivateDensity",
     "PrivateDensityQuery",
     "PrivateDistance",
