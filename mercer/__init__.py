@@ -18,7 +18,10 @@ from mercer.events import Event
 from mercer.handles import AsyncJobHandle, Completed, JobHandle, as_completed
 from mercer.jobs import Dataset, Job, Priority, State
 from mercer.points import DatasetReference, Rows
-from mercer.privacy.density import DensityAnswer, DensityRelease, load_release
+from mercer.privacy.classifier import ClassifierAnswer, ClassifierRelease
+from mercer.privacy.density import DensityAnswer, DensityRelease
+from mercer.privacy.distances.release import DistanceAnswer, DistanceRelease
+from mercer.privacy.releases import load_release
 from mercer.privacy.terms import Box
 from mercer.private import Plan, PrivateDataset
 from mercer.specs import (
@@ -26,8 +29,10 @@ from mercer.specs import (
     GeneralisedSlicedWasserstein,
     Gram,
     MaxSlicedWasserstein,
+    PrivateClassifier,
     PrivateDensity,
     PrivateDensityQuery,
+    PrivateDistance,
     SlicedWasserstein,
     SlicedWassersteinBarycenter,
     SlicedWassersteinFlow,
@@ -45,12 +50,16 @@ __all__ = [
     "BatchHandle",
     "BatchLine",
     "Box",
+    "ClassifierAnswer",
+    "ClassifierRelease",
     "Client",
     "Completed",
     "Dataset",
     "DatasetReference",
     "DensityAnswer",
     "DensityRelease",
+    "DistanceAnswer",
+    "DistanceRelease",
     "Delivery",
     "EnergyBasedSlicedWasserstein",
     "Event",
@@ -62,8 +71,10 @@ __all__ = [
     "MercerError",
     "Plan",
     "PrivateDataset",
+    "PrivateClassifier",
     "PrivateDensity",
     "PrivateDensityQuery",
+    "PrivateDistance",
     "Priority",
     "Rows",
     "SlicedWasserstein",

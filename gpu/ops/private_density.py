@@ -15,12 +15,13 @@ from gpu.private.pipeline import Features, Integers, exact_sums
 from gpu.task import Answer, Task
 from mercer.privacy.recipe import Recipe
 from mercer.privacy.terms import Terms
+from mercer.specs.private_classifier import PrivateClassifier
 from mercer.specs.private_density import PrivateDensity, spectrum_of
 
 INT64 = np.dtype(np.int64)
 
 
-def reference(spec: PrivateDensity, points: Floats, at: Floats) -> Floats:
+def reference(spec: PrivateDensity | PrivateClassifier, points: Floats, at: Floats) -> Floats:
     """The kernel sums themselves, (n,), without noise or features: what a release estimates."""
     name, scale = spectrum_of(spec.kernel)
     z = (points[:, None, :] - at[None, :, :]) / np.asarray(scale)
@@ -44,11 +45,11 @@ def run(tasks: Sequence[Task], device: Device) -> list[Answer]:
 def _released(task: Task, device: Device) -> Answer:
     spec, terms = cast(PrivateDensity, task.spec), cast(Terms, task.about["x"])
     recipe = spec.recipe(terms, {name: len(array) for name, array in task.arrays.items()})
-    vector = _noise(recipe)
+    vector = drawn_noise(recipe, recipe.size)
     features = features_of(recipe, task.arrays)
     vector += exact(features, recipe, task.arrays["x"], device)
     published = features.published(vector)
-    facts = _parameters(spec, terms, recipe) | published.facts
+    facts = facts_of(spec, recipe) | published.facts
     return Answer(published.vector.shape, INT64, (published.vector,), facts)
 
 
@@ -63,13 +64,15 @@ def exact(features: Features, recipe: Recipe, points: Floats, device: Device) ->
     return np.append(exact_sums(features, points, device), len(points) * recipe.count_norm)
 
 
-def _noise(recipe: Recipe) -> Floats:
+def drawn_noise(recipe: Recipe, size: int) -> Floats:
+    """The noise of so many numbers."""
     sampler = rounded_gaussian if recipe.request.delta else discrete_laplace
-    return sampler(recipe.scale, recipe.size)
+    return sampler(recipe.scale, size)
 
 
-def _parameters(spec: PrivateDensity, terms: Terms, recipe: Recipe) -> dict[str, Any]:
+def facts_of(spec: PrivateDensity | PrivateClassifier, recipe: Recipe) -> dict[str, Any]:
     """Everything that is public, and enough to answer with."""
+    terms = recipe.request.terms
     spectrum, scale = spectrum_of(spec.kernel)
     return {
         "kind": spec.kind,

@@ -8,7 +8,7 @@ import numpy as np
 
 from gpu.device import Device
 from gpu.task import Answer, Task
-from mercer.privacy.density import answers
+from mercer.privacy.releases import columns_of, release_of
 
 DOUBLE = np.dtype(np.float64)
 
@@ -19,6 +19,6 @@ def run(tasks: Sequence[Task], device: Device) -> list[Answer]:
 
 
 def _answered(task: Task) -> Answer:
-    found = answers(task.arrays["release"], dict(task.about["release"]), np.asarray(task.arrays["points"]))
-    array = np.column_stack([found.sums, found.means, found.noise_error, found.approximation_error])
-    return Answer(array.shape, DOUBLE, (array,), {"records": found.records})
+    release = release_of(task.arrays["release"], dict(task.about["release"]))
+    array, facts = columns_of(release(np.asarray(task.arrays["points"])))
+    return Answer(array.shape, DOUBLE, (array,), facts | {"of": release.parameters["kind"]})

@@ -16,7 +16,6 @@ import numpy as np
 from gpu.device import Device
 from gpu.leaves import Floats
 from mercer.privacy.grid import Bounds, clean
-from mercer.privacy.sensitivity import Blocks, Pairs, Weighted
 
 Integers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -35,26 +34,42 @@ class Published(NamedTuple):
     """Parameters that are known of the noisy numbers."""
 
 
-class Features(Protocol):
-    """What is computed of each record."""
+class Room(Protocol):
+    """What sums of features need."""
+
+    @property
+    def size(self) -> int:
+        """Features of a record."""
+
+    @property
+    def max_records(self) -> int:
+        """No sum of so many records overflows."""
+
+
+class Summands(Protocol):
+    """Integers of each record, with bounds of their norms."""
 
     @property
     def bounds(self) -> Bounds:
         """The public box of the records."""
 
     @property
-    def blocks(self) -> Blocks | Pairs | Weighted:
-        """How many features there are, and the bounds of their norms."""
+    def blocks(self) -> Room:
+        """How many features there are, and of how many records their sums may be."""
 
     def add(self, points: Floats, sums: Integers) -> None:
         """Add the integer features of clean points, (n, d), n <= CHUNK, to sums, (blocks.size,)."""
+
+
+class Features(Summands, Protocol):
+    """What is computed of each record, and what a release of it consists of."""
 
     def published(self, noisy: Integers) -> Published:
         """What a release consists of, by its noisy numbers and by what is public: post-processing."""
 
 
 def exact_sums(
-    features: Features, points: Floats, device: Device, report: Callable[[float], None] = lambda fraction: None
+    features: Summands, points: Floats, device: Device, report: Callable[[float], None] = lambda fraction: None
 ) -> Integers:
     """The sums of all records' integer features.
 
@@ -82,7 +97,7 @@ def exact_sums(
     return total
 
 
-def _sums(features: Features, points: Floats) -> Integers:
+def _sums(features: Summands, points: Floats) -> Integers:
     sums = np.zeros(features.blocks.size, np.int64)
     features.add(clean(features.bounds, points), sums)
     return sums

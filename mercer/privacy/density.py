@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mercer.arrays import npy_sha256
 from mercer.errors import InvalidArray
 from mercer.points import ReleaseReference
+from mercer.privacy.files import is_published, save_release
 from mercer.privacy.grid import Floats
 from mercer.privacy.mechanisms import RECIPES
 
-NEEDED = frozenset(("release", "vector_sha256", "kernel", "spent", "box", "mechanism", "noise_error", "count_error"))
+NEEDED = frozenset(
+    ("kind", "release", "vector_sha256", "kernel", "spent", "box", "mechanism", "noise_error", "count_error")
+)
 """What every release must state to answer and to be shown; its mechanism needs more."""
 
 
@@ -74,9 +74,15 @@ class DensityRelease:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write it into an .npz file, for `mercer.load_release`."""
-        with Path(path).open("wb") as file:
-            np.savez(file, vector=self.vector, parameters=np.array(json.dumps(self.parameters)))
-        return Path(path)
+        return save_release(self.vector, self.parameters, path)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it can answer, with the numbers that were published."""
+        vector, known = self.vector, self.parameters
+        if not (known.keys() >= NEEDED and (recipe := RECIPES[known["mechanism"]]).stated <= known.keys()):
+            return False
+        return vector.shape == (recipe.size_of(known),) and is_published(vector, known)
 
     def __str__(self) -> str:
         known, spent = self.parameters, self.parameters["spent"]
@@ -86,34 +92,6 @@ class DensityRelease:
             f"noise +- {known['noise_error']:.3g} in every sum, +- {known['count_error']:.3g} in the number of records"
             f"{RECIPES[known['mechanism']].remark(known)}"
         )
-
-
-def load_release(path: str | os.PathLike[str]) -> DensityRelease:
-    """A release that was saved.
-
-    Raises:
-        OSError: the file cannot be read.
-        ValueError: it holds no release, or other numbers than were published.
-    """
-    data = BytesIO(Path(path).read_bytes())
-    try:
-        with np.load(data, allow_pickle=False) as file:
-            release = DensityRelease(file["vector"], json.loads(str(file["parameters"])))
-        whole = _is_whole(release)
-    except Exception:  # noqa: BLE001 - the readers of zip, npy and JSON raise ten kinds of errors on crafted input
-        raise ValueError("expected a file that DensityRelease.save wrote; this one cannot be read as such") from None
-    if not whole:
-        raise ValueError("expected the numbers and parameters of one release; in this file they do not fit each other")
-    return release
-
-
-def _is_whole(release: DensityRelease) -> bool:
-    """Whether it can answer, with the numbers that were published."""
-    vector, known = release.vector, release.parameters
-    if not (known.keys() >= NEEDED and (recipe := RECIPES[known["mechanism"]]).stated <= known.keys()):
-        return False
-    whole = vector.dtype == np.int64 and vector.shape == (recipe.size_of(known),)
-    return whole and npy_sha256(vector) == known["vector_sha256"]
 
 
 def answers(vector: Floats, parameters: Mapping[str, Any], points: Floats) -> DensityAnswer:
@@ -128,3 +106,8 @@ def answers(vector: Floats, parameters: Mapping[str, Any], points: Floats) -> De
     found = RECIPES[parameters["mechanism"]].estimates(vector, parameters, points)
     means = found.sums / max(found.records, 1.0)
     return DensityAnswer(found.sums, means, found.records, found.noise_error, found.approximation_error)
+
+
+def query_cost(parameters: Mapping[str, Any], n_points: int) -> tuple[int, int]:
+    """Operations and bytes of working memory for so many points, by what a release states."""
+    return RECIPES[parameters["mechanism"]].query_cost(parameters, n_points)

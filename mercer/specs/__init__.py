@@ -9,8 +9,10 @@ from mercer.specs.energy_based_sliced_wasserstein import EnergyBasedSlicedWasser
 from mercer.specs.generalised_sliced_wasserstein import GeneralisedSlicedWasserstein
 from mercer.specs.gram import Gram
 from mercer.specs.max_sliced_wasserstein import MaxSlicedWasserstein
+from mercer.specs.private_classifier import PrivateClassifier
 from mercer.specs.private_density import PrivateDensity
 from mercer.specs.private_density_query import PrivateDensityQuery
+from mercer.specs.private_distance import PrivateDistance
 from mercer.specs.sliced_wasserstein import SlicedWasserstein
 from mercer.specs.sliced_wasserstein_barycenter import SlicedWassersteinBarycenter
 from mercer.specs.sliced_wasserstein_flow import SlicedWassersteinFlow
@@ -22,8 +24,10 @@ JobSpec = Annotated[
     | EnergyBasedSlicedWasserstein
     | GeneralisedSlicedWasserstein
     | MaxSlicedWasserstein
+    | PrivateClassifier
     | PrivateDensity
     | PrivateDensityQuery
+    | PrivateDistance
     | SlicedWasserstein
     | SlicedWassersteinBarycenter
     | SlicedWassersteinFlow
@@ -46,8 +50,10 @@ __all__ = [
     "Gram",
     "JobSpec",
     "MaxSlicedWasserstein",
+    "PrivateClassifier",
     "PrivateDensity",
     "PrivateDensityQuery",
+    "PrivateDistance",
     "SlicedWasserstein",
     "SlicedWassersteinBarycenter",
     "SlicedWassersteinFlow",

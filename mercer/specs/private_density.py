@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -19,7 +19,7 @@ from mercer.privacy.density import DensityRelease
 from mercer.privacy.fourier import Spectrum
 from mercer.privacy.mechanisms import Mechanism, candidates, reason, recipe_for
 from mercer.privacy.recipe import Recipe, Request, loss_of
-from mercer.privacy.terms import Terms
+from mercer.privacy.terms import Box, Terms
 from mercer.specs.base import Cost, Spec
 from mercer.specs.sliced import Seed
 
@@ -169,31 +169,12 @@ class PrivateDensity(Spec):
             InvalidSpec: naming the field at fault.
         """
         terms: Terms = infos["x"].about
-        scale = np.atleast_1d(spectrum_of(self.kernel)[1])
-        if len(scale) not in (1, terms.domain.d):
-            detail = f"expected 1 or {terms.domain.d} numbers, as the domain has dimensions, got {len(scale)}"
-            raise InvalidSpec("The kernel does not fit the data.", errors=(FieldError("/kernel/lengthscale", detail),))
-        if getattr(self.kernel, "active_dimensions", None) is not None:
-            detail = "expected none: the whole record is read"
-            raise InvalidSpec("The kernel does not fit.", errors=(FieldError("/kernel/active_dimensions", detail),))
-        sides = np.subtract(terms.domain.high, terms.domain.low)
-        if not (np.isfinite(scale) & (scale >= sides / STEPS)).all():
-            detail = (
-                f"expected at least a {STEPS}th of the domain's sides, the largest {sides.max():g}, got {scale.min():g}"
-            )
-            raise InvalidSpec("The kernel does not fit the data.", errors=(FieldError("/kernel/lengthscale", detail),))
+        check_kernel(self.kernel, terms.domain)
         for name in ("landmarks", "probes"):
             if name in infos and infos[name].shape[1] != terms.domain.d:
                 detail = f"expected shape (n, {terms.domain.d}) as the domain has, got {infos[name].shape}"
                 raise InvalidSpec("The points do not fit.", errors=(FieldError(f"/{name}", detail),))
-        try:
-            recipe = self._recipe(infos)
-        except ValueError as error:
-            raise InvalidSpec("Not by this mechanism.", errors=(FieldError("/mechanism", str(error)),)) from None
-        try:
-            recipe.check()
-        except ValueError as error:
-            raise InvalidSpec("There is no such noise.", errors=(FieldError("/epsilon", str(error)),)) from None
+        checked(lambda: self._recipe(infos))
 
     def privacy_loss(self, infos: Mapping[str, ArrayInfo]) -> Loss:
         """Of its noise."""
@@ -230,3 +211,40 @@ class PrivateDensity(Spec):
 def given_in(infos: Mapping[str, ArrayInfo]) -> dict[str, int]:
     """Of how many points the arrays are, by field."""
     return {name: info.shape[0] for name, info in infos.items()}
+
+
+def check_kernel(kernel: DensityKernel, domain: Box) -> None:
+    """See that it has lengthscales for every dimension of the domain, none too short.
+
+    Raises:
+        InvalidSpec: naming the field at fault.
+    """
+    scale, sides = np.atleast_1d(spectrum_of(kernel)[1]), np.subtract(domain.high, domain.low)
+    if len(scale) not in (1, domain.d):
+        raise _unfit("lengthscale", f"expected 1 or {domain.d} numbers, one for each dimension, got {len(scale)}")
+    if getattr(kernel, "active_dimensions", None) is not None:
+        raise _unfit("active_dimensions", "expected none: the whole record is read")
+    if not (np.isfinite(scale) & (scale >= sides / STEPS)).all():
+        least = f"expected at least a {STEPS}th of the domain's sides, the largest {sides.max():g}"
+        raise _unfit("lengthscale", f"{least}, got {scale.min():g}")
+
+
+def _unfit(name: str, detail: str) -> InvalidSpec:
+    return InvalidSpec("The kernel does not fit the data.", errors=(FieldError(f"/kernel/{name}", detail),))
+
+
+def checked(make: Callable[[], Recipe]) -> Recipe:
+    """The recipe, if there is one, with noise that can be drawn.
+
+    Raises:
+        InvalidSpec: naming the field at fault.
+    """
+    try:
+        recipe = make()
+    except ValueError as error:
+        raise InvalidSpec("Not by this mechanism.", errors=(FieldError("/mechanism", str(error)),)) from None
+    try:
+        recipe.check()
+    except ValueError as error:
+        raise InvalidSpec("There is no such noise.", errors=(FieldError("/epsilon", str(error)),)) from None
+    return recipe

@@ -38,7 +38,7 @@ def test_the_page_of_the_command_runs_from_top_to_bottom(folder, client, capsys)
     (folder / "points.csv").write_text(blocks("05-cli.md", "")[0])
     np.save(folder / "other.npy", np.ones((2, 2)))
     for name in ("patients.csv", "corrected.csv"):
-        (folder / name).write_text("height,weight\n170,65\n182,80\n")
+        (folder / name).write_text("height,weight,smokes\n170,65,0\n182,80,1\n")
     private = None
     (folder / "jobs.jsonl").write_text(json.dumps({"custom_id": "a", "spec": Gram.examples[0]}))
     for line in "".join(blocks("05-cli.md", "sh")).splitlines():

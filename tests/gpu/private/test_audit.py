@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks import private_audit as audit
 from benchmarks.auditing import Realised, Unsound, realised, taken_apart
+from gpu.ops import private_density
 from mercer.privacy.terms import Neighbours
 
 TRIALS, DOUBT = 100_000, 1e-10
@@ -18,6 +19,8 @@ RUNS = 150
 """Of releases that are made one by one: enough where what is planted tells neighbours apart nearly each time."""
 CASES = list(audit.cases())
 ADDED = [case for case in CASES if case.neighbours == Neighbours.ADD_OR_REMOVE_ONE]
+TIGHT = [case for case in ADDED if case.delta or "Fourier" in case.name]
+"""No record comes near the L1 bound of other features, so that twice what one of them does may be below it."""
 SIMPLEST = [case for case in ADDED if "m = 1," in case.name]
 HOSTILE = [np.nan, np.inf, -np.inf, 1e308, -1e308, -0.0, 5e-324, 0.0, 1.0]
 NUMBERS = st.sampled_from(HOSTILE) | st.floats(-1, 2) | st.floats()
@@ -26,7 +29,7 @@ NUMBERS = st.sampled_from(HOSTILE) | st.floats(-1, 2) | st.floats()
 @pytest.fixture(autouse=True)
 def few(monkeypatch):
     monkeypatch.setattr(audit, "N_RUNS", RUNS)
-    monkeypatch.setattr(audit, "N_CANDIDATES", 41)
+    monkeypatch.setattr(audit, "N_CANDIDATES", 21)
 
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -44,12 +47,12 @@ def lost(seen, case):
 
 @every_case
 def test_the_worst_neighbours_lose_what_was_charged_and_no_more(case):
-    seen = audit.audited(case, audit.worst(case, case.neighbours), TRIALS, DOUBT)
-    assert seen.sound(case)
+    trials = TRIALS if case in SIMPLEST else TRIALS // 10
+    assert audit.audited(case, audit.worst(case, case.neighbours), trials, DOUBT).sound(case)
 
 
 @every_case
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(records=st.lists(NUMBERS, min_size=1, max_size=4), other=NUMBERS)
 def test_no_neighbours_lose_more_than_was_charged(case, records, other):
     changed = records[1:] + ([other] if case.neighbours == Neighbours.CHANGE_ONE else [])
@@ -57,10 +60,27 @@ def test_no_neighbours_lose_more_than_was_charged(case, records, other):
     assert realised(one, two).within(case.charged)
 
 
+@pytest.mark.parametrize("case", ADDED, ids=lambda case: case.name)
+def test_all_that_is_published_is_made_of_noisy_numbers(case):
+    assert audit.made_of_noisy_numbers(case, audit.worst(case, case.neighbours))
+
+
+def test_what_is_published_of_exact_numbers_is_found(simplest, monkeypatch):
+    true = private_density.run
+
+    def telling(tasks, device):
+        (answer,) = true(tasks, device)
+        answer.facts["n"] = len(tasks[0].arrays["x"])
+        return [answer]
+
+    monkeypatch.setattr(private_density, "run", telling)
+    assert not audit.made_of_noisy_numbers(simplest, audit.worst(simplest, simplest.neighbours))
+
+
 def test_an_audit_is_sharp(simplest):
     """Otherwise it would see no bug."""
     seen = audit.audited(simplest, audit.worst(simplest, simplest.neighbours), TRIALS, DOUBT)
-    assert audit.loss_of(simplest, seen.inside) > 0.99
+    assert audit.loss_of(simplest, seen.inside) > 0.95
     assert lost(seen, simplest) > 0.7
 
 
@@ -85,7 +105,7 @@ def test_a_planted_bug_is_seen_outside(simplest, bug):
     assert seen.bound.epsilon > 1.2
 
 
-@pytest.mark.parametrize("case", ADDED, ids=lambda case: case.name)
+@pytest.mark.parametrize("case", TIGHT, ids=lambda case: case.name)
 def test_change_one_charged_as_add_or_remove_one_is_found_inside(case):
     one, other = audit.worst(case, Neighbours.CHANGE_ONE)
     assert not audit.inside([case.release(one), case.release(other)]).within(case.charged)
@@ -102,9 +122,11 @@ def test_answers_without_noise_are_seen(simplest):
 
 
 def test_noise_that_two_numbers_share_is_found(simplest):
+    release = simplest.release(np.array([[0.5]]))
+    (exact, *_), moved = taken_apart(release), np.array([0, 0, 2])
+
     def shared():
-        vector = simplest.release(np.array([[0.5]]))()
-        return np.append(vector, vector[0])
+        return exact + (release() - exact)[moved]
 
     with pytest.raises(Unsound, match="a draw of its own"):
         taken_apart(shared)

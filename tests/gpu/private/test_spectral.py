@@ -17,10 +17,11 @@ from mercer.arrays import npy_sha256
 from mercer.errors import InvalidArray
 from mercer.points import PrivateReference
 from mercer.privacy import sigma
-from mercer.privacy.density import DensityRelease, load_release
+from mercer.privacy.density import DensityRelease
 from mercer.privacy.lattice import series, turns_to_try, wrapped
 from mercer.privacy.mechanisms import candidates
-from mercer.privacy.mechanisms.spectral import BITS, SpectralRecipe, lattice
+from mercer.privacy.mechanisms.spectral import BITS, COUNTED, SpectralRecipe, lattice
+from mercer.privacy.releases import load_release
 from mercer.privacy.terms import Box, Neighbours, Terms
 from mercer.specs.private_density import PrivateDensity
 
@@ -85,13 +86,32 @@ def test_a_series_is_the_kernel_function_but_for_what_it_drops_and_wraps(kernel,
         assert (np.diff(found.coefficients) <= 1e-5 * found.coefficients[:-1]).all()
 
 
+@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("scales", [(0.3,), (4.0,), (0.2, 0.6)], ids=str)
+def test_coefficients_are_cosine_integrals_over_a_period(kernel, scales):
+    """By Gauss and Legendre's rule, of the function and its copies."""
+    d, turns = len(scales), turns_to_try(kernel, scales)[0]
+    periods = 4096 / np.array(turns)
+    nodes, weights = np.polynomial.legendre.leggauss(120)
+    axes = [(nodes + 1) / 4 * period for period in periods]  # half a period: the function is even
+    z = np.stack([one.ravel() for one in np.meshgrid(*axes, indexing="ij")], axis=1)
+    weight = np.prod(np.meshgrid(*[weights / 2] * d, indexing="ij"), axis=0).ravel()
+    copies = itertools.product(*[range(-8, 9)] * d) if kernel == "gaussian" else [(0,) * d]
+    value = sum(function(kernel, (z + np.array(one) * periods) / scales) for one in copies)
+    found = series(kernel, scales, turns)
+    for k, coefficient in zip(found.frequencies[:12], found.coefficients, strict=False):
+        expected = 2 * (weight * value * np.cos(2 * np.pi * z * k / periods).prod(axis=1)).sum()
+        assert coefficient == pytest.approx(expected, rel=1e-9, abs=1e-12)
+    assert found.constant == pytest.approx((weight * value).sum(), rel=1e-9)
+
+
 @pytest.mark.parametrize("pure", [True, False])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_no_other_weights_have_less_noise(kernel, pure):
-    """By the definition: the sensitivity times the root of the sum of squared gains, at weights that are moved."""
+    """The sensitivity times the root of the sum of squared gains, of sums and of a part of the number of records."""
     found = series(kernel, (0.3, 0.5), turns_to_try(kernel, (0.3, 0.5))[-1])
     made = lattice(found, 60, pure)
-    coefficients = np.append(found.coefficients[:60], found.constant)
+    coefficients = np.append(found.coefficients[:60], math.hypot(found.constant, COUNTED))
     shapes = np.append(np.full(60, math.sqrt(2)), 1.0)
 
     def noise(weights):
@@ -166,6 +186,18 @@ def test_without_noise_answers_are_the_kernel_sums_within_the_bound(kernel, d, l
         assert np.median(found.approximation_error) < max(2e-4 * len(records), 0.3 * found.noise_error[0])
 
 
+def test_what_the_grid_moves_is_within_the_bound_and_most_of_it():
+    """Of a kernel function of 500 steps, with all records at one place and the point where it is steepest."""
+    spec, about = density(lengthscale=0.001, epsilon=500.0), terms(1)
+    recipe, facts = spec.recipe(about), released(spec, uniform(1, 3, 0), about).parameters | {"count_error": 0.0}
+    parts = []
+    for place in uniform(1, 40, 10):
+        records, at = np.repeat([place], 50, axis=0), np.array([place + 0.001])
+        found = SpectralRecipe.estimates(exact(recipe, records), facts, at)
+        parts.append(float(np.abs(found.sums - reference(spec, records, at))[0] / found.approximation_error[0]))
+    assert 0.5 < max(parts) <= 1
+
+
 @pytest.mark.parametrize("neighbours", RELATIONS)
 @pytest.mark.parametrize("delta", [0.0, 1e-6])
 def test_the_noise_in_answers_is_as_wide_as_predicted(delta, neighbours):
@@ -181,7 +213,7 @@ def test_the_noise_in_answers_is_as_wide_as_predicted(delta, neighbours):
     assert sums.mean() == pytest.approx(recipe.noise_error, rel=0.05)
     assert sums == pytest.approx(answers[0].noise_error, rel=0.08)
     counts = np.sqrt(np.mean([answer.records**2 for answer in answers]))
-    assert counts == pytest.approx(recipe.count_error, rel=0.08)
+    assert counts == pytest.approx(recipe.count_error, rel=0.12)
 
 
 @pytest.mark.parametrize("neighbours", RELATIONS)
@@ -191,14 +223,22 @@ def test_the_noise_is_that_of_the_formulas(kernel, neighbours):
     pure, gaussian = (density(kernel, delta=delta).recipe(terms(neighbours=neighbours)) for delta in (0.0, 1e-6))
     for recipe in (pure, gaussian):
         found = series(kernel, (0.35, 0.14), recipe.turns)
-        coefficients = found.coefficients[: recipe.m]
+        coefficients, weight = found.coefficients[: recipe.m], math.hypot(found.constant, COUNTED)
         if recipe is gaussian:
-            expected = sigma(1.0, 1e-6) * (found.constant + coefficients.sum())
+            pairs = coefficients.sum()
+            expected = sigma(1.0, 1e-6) * math.sqrt((pairs + weight) * (pairs + found.constant**2 / weight))
         else:
-            powers = ((math.sqrt(2) * coefficients) ** (2 / 3)).sum()
-            expected = math.sqrt(2) * (found.constant ** (2 / 3) + powers) ** 1.5
+            pairs, weight = ((math.sqrt(2) * coefficients) ** (2 / 3)).sum(), weight ** (2 / 3)
+            expected = math.sqrt(2) * (pairs + weight) * math.sqrt(pairs + (found.constant / weight) ** 2)
         assert recipe.noise_error == pytest.approx(factor * expected, rel=1e-3)
-    assert gaussian.noise_error < 4.2247 * factor
+    assert gaussian.noise_error < 4.2247 * factor * (1 + COUNTED / 2)
+
+
+@pytest.mark.parametrize("delta", [0.0, 1e-6])
+def test_means_are_not_spoilt_by_the_noise_in_the_number_of_records(delta):
+    for lengthscale in (0.05, 0.2, 1.0):
+        recipe = density(lengthscale=lengthscale, delta=delta).recipe(terms())
+        assert COUNTED * recipe.count_error < recipe.noise_error
 
 
 def test_less_noise_takes_more_frequencies():

@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 
 from mercer.arrays import npy_sha256, to_npy
-from mercer.privacy.density import NEEDED, DensityRelease, load_release
+from mercer.privacy.density import NEEDED, DensityRelease
 from mercer.privacy.fourier import FourierFeatures
 from mercer.privacy.mechanisms.fourier import FourierRecipe, digest
+from mercer.privacy.releases import load_release
 from mercer.privacy.terms import Box
 
 VECTOR = np.arange(17) * 2**40
 BOX = Box(low=[0.0, 0.0], high=[1.0, 1.0])
 PARAMETERS = {
+    "kind": "private_density",
     "release": "0" * 32,
     "vector_sha256": npy_sha256(VECTOR),
     "mechanism": "fourier",
