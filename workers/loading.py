@@ -59,9 +59,10 @@ class Loader:
     def _array(self, reference: ArrayReference, tenant: str) -> Array:
         if not isinstance(reference, DatasetReference):
             return reference
-        if (tenant, reference) not in self._arrays:
-            self._arrays[tenant, reference] = self._open(tenant, reference.dataset).array(reference)
-        return self._arrays[tenant, reference]
+        key = tenant, reference  # to hash it takes as long as to open it
+        if (array := self._arrays.get(key)) is None:
+            array = self._arrays[key] = self._open(tenant, reference.dataset).array(reference)
+        return array
 
     def _open(self, tenant: str, digest: str) -> OpenDataset:
         if (tenant, digest) not in self._opened:
