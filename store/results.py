@@ -113,8 +113,8 @@ class ResultBatch:
 
     def _key(self) -> str:
         token = secrets.token_hex(8)
-        # 256 folders keep each small enough to list.
-        return f"{self._prefix}{token[:2]}/{self._name}-{token}"
+        # 16 folders keep each small enough to list; a new one takes as long to be durable as all the rest of a commit.
+        return f"{self._prefix}{token[0]}/{self._name}-{token}"
 
 
 class Results:
