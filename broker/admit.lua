@@ -38,7 +38,7 @@ for i = FIRST, #ARGV, STRIDE do
   if key ~= '' and not earlier then keyed[key] = {id, print} end
   if earlier and earlier ~= id then
     answer[#answer + 1] = earlier
-  elseif earlier or redis.call('EXISTS', job_key(id)) == 1 then
+  elseif earlier or key == '' and redis.call('EXISTS', job_key(id)) == 1 then -- a key is written with its job
     answer[#answer + 1] = 1
   else
     answer[#answer + 1] = 0
@@ -61,14 +61,14 @@ local function wait_in_line(id, queue)
   local known = queues[queue]
   local entry = redis.call('XADD', known and queue_key(queue) or make_queue(queue), '*', 'i', id)
   if known then known[2] = known[2] + 1 else queues[queue] = {entry, 1} end
-  redis.call('HSET', job_key(id), 'entry', entry)
+  return entry
 end
 
 for n, i in ipairs(fresh) do
   local id, queue, key, tenant = ARGV[i], ARGV[i + 2], ARGV[i + 8], ARGV[i + 11]
   redis.call('HSET', job_key(id), 'state', 'queued', 'made', now, 'seq', admitted + n,
     'kind', ARGV[i + 1], 'queue', queue, 'spec', ARGV[i + 3], 'print', ARGV[i + 4], 'bytes', ARGV[i + 5],
-    'flops', ARGV[i + 6], 'tenant', tenant)
+    'flops', ARGV[i + 6], 'tenant', tenant, 'entry', ending and '' or wait_in_line(id, queue))
   if ARGV[i + 7] == '1' then redis.call('HSET', job_key(id), 'alone', 1) end
   if ARGV[i + 9] ~= '' then redis.call('HSET', job_key(id), 'trace', ARGV[i + 9]) end
   if key ~= '' then redis.call('SET', TAG .. 'idempotency:' .. key, id, 'EX', ttl_s) end
@@ -79,7 +79,7 @@ for n, i in ipairs(fresh) do
   elseif ARGV[i + 12] ~= '0' then
     set_deadline(id, ARGV[i + 12], now + ARGV[i + 12])
   end
-  if ending then end_job(id, now, result_ttl_s, ending) else wait_in_line(id, queue) end
+  if ending then end_job(id, now, result_ttl_s, ending) end
 end
 if file ~= '' then redis.call('HSET', file_key(file), 'admitted', line + (#ARGV - FIRST + 1) / STRIDE, 'offset', offset) end
 if ending then publish('ended', {}) end

@@ -11,6 +11,7 @@ from broker.cursors import before, parse_event_id
 from broker.durability import fields_of_info, file_fault
 from broker.faults import check_server
 from broker.files import Files, Part, slice_of
+from broker.kept import Kept
 from broker.keys import queue_name, scoped, tag
 from broker.limits import Limits
 from broker.pipe import Argument, Pipe
@@ -53,11 +54,11 @@ class ServiceBroker:
 
     def __init__(self, url: str, *, namespace: str, result_ttl_s: int, idempotency_ttl_s: int, limits: Limits) -> None:
         self._pipe = Pipe(url, namespace)
+        self._kept = Kept()
         self._wakes = Wakes(url, namespace, self._ended)
         self._tag = tag(namespace)
         self._result_ttl_s = result_ttl_s
-        self._idempotency_ttl_s = idempotency_ttl_s
-        self.limits = limits
+        self._idempotency_ttl_s, self.limits = idempotency_ttl_s, limits
         self.webhooks = Webhooks(self._pipe)
         self.files = Files(
             self._pipe,
@@ -152,9 +153,14 @@ class ServiceBroker:
 
     async def records(self, ids: Sequence[str], tenant: str = DEFAULT_TENANT) -> list[Record | None]:
         """Many jobs as they are now; None for those that the tenant has not."""
-        chunks = [ids[start : start + RECORDS_AT_ONCE] for start in range(0, len(ids), RECORDS_AT_ONCE)]
+        kept = self._kept.find(ids, tenant)
+        asked = [job_id for job_id in ids if job_id not in kept]
+        chunks = [asked[start : start + RECORDS_AT_ONCE] for start in range(0, len(asked), RECORDS_AT_ONCE)]
         answers = await asyncio.gather(*(self._pipe.run("records", tenant, *chunk) for chunk in chunks))
-        return [record for header, *values in answers for record in _records(header, values)]
+        read = [record for header, *values in answers for record in _records(header, values)]
+        self._kept.add(read)
+        found: dict[str, Record | None] = {**kept, **dict(zip(asked, read, strict=True))}
+        return [found[job_id] for job_id in ids]
 
     async def page(
         self, cursor: str | None, limit: int, state: str | None, tenant: str = DEFAULT_TENANT
@@ -250,8 +256,7 @@ class ServiceBroker:
 
     async def depth(self) -> tuple[int, int]:
         """How many jobs wait and how many run."""
-        depth = await self.queue_depth()
-        return depth.queued, depth.running
+        return (depth := await self.queue_depth()).queued, depth.running
 
     async def queue_depth(self) -> Depth:
         """How full the queue is, at one moment."""

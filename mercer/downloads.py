@@ -99,6 +99,52 @@ class IntoArray:
         return self._head[length:]
 
 
+class IntoArrays:
+    """npy files one after another on their way into arrays; each owns its memory."""
+
+    def __init__(self) -> None:
+        self.body = Body(self._take, self._restart, None)
+        self._restart()
+
+    def arrays(self) -> list[np.ndarray[Any, Any]]:
+        """The arrays, when all of them have come.
+
+        Raises:
+            InvalidArray: the body ended too early.
+        """
+        if self._missing or self._head:
+            raise InvalidArray("The results ended before their last number.")
+        return self._arrays
+
+    def _restart(self) -> None:
+        self._arrays: list[np.ndarray[Any, Any]] = []
+        self._head = b""
+        self._missing = 0
+
+    def _take(self, chunk: bytes) -> None:
+        rest = memoryview(self._head + chunk)
+        self._head = b""
+        while rest:
+            if not self._missing:
+                if len(rest) < 12 or len(rest) < (length := header_length(bytes(rest[:12]))):
+                    self._head = bytes(rest)
+                    return
+                self._begin(bytes(rest[:length]))
+                rest = rest[length:]
+            part = rest[: self._missing]
+            start = len(self._view) - self._missing
+            self._view[start : start + len(part)] = part
+            self._missing -= len(part)
+            rest = rest[len(part) :]
+
+    def _begin(self, head: bytes) -> None:
+        header = parse_header(head)
+        array = np.empty(header.shape, header.dtype)
+        self._arrays.append(array)
+        self._view = array.data.cast("B")
+        self._missing = array.nbytes
+
+
 class IntoFile:
     """A body on its way into a file, which has its name only when it is complete."""
 
@@ -125,23 +171,3 @@ class IntoFile:
     def _restart(self) -> None:
         self._file.seek(0)
         self._file.truncate()
-
-
-def arrays_in(body: bytes) -> list[np.ndarray[Any, Any]]:
-    """The arrays of npy files one after another; each owns its memory.
-
-    Raises:
-        InvalidArray: not npy files, or the last one is cut off.
-    """
-    arrays = []
-    view = memoryview(body)
-    start = 0
-    while start < len(view):
-        head = bytes(view[start : start + 12])
-        header = parse_header(bytes(view[start : start + header_length(head)]))
-        data = view[start + header.size_bytes : start + header.size_bytes + header.body_bytes]
-        if len(data) != header.body_bytes:
-            raise InvalidArray("The results ended before their last number.")
-        arrays.append(np.frombuffer(data, header.dtype).reshape(header.shape).copy())
-        start += header.size_bytes + header.body_bytes
-    return arrays

@@ -18,7 +18,7 @@ from mercer.jobs import Job, State
 from mercer.progress import Progress, watching
 from mercer.steps import Flow
 from mercer.transport import AsyncTransport, SyncTransport
-from mercer.waiting import Tracked, change, fetch_job, next_finished, result, save, wait
+from mercer.waiting import Tracked, answer_of, change, fetch_job, next_finished, result, save, wait
 
 Transport = TypeVar("Transport", SyncTransport, AsyncTransport)
 
@@ -92,6 +92,8 @@ class JobHandle(_Handle[SyncTransport]):
             JobFailed: or JobCancelled, JobExpired, JobDead: it ended without a result, and why.
             WaitTimeout: it had not finished after `timeout_s` seconds; it goes on.
         """
+        if (array := self._tracked.array) is not None:
+            return answer_of(self._tracked.kind, self._tracked.answer, array)
         with watching(progress, self.id) as watch, _goes_on(self.id):
             return self._transport.run(result(self._tracked, timeout_s, watch))
 

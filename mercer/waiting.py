@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mercer.batches import BatchLine
-from mercer.downloads import NPY_SEQUENCE, IntoArray, IntoFile, Watch, arrays_in
+from mercer.downloads import NPY_SEQUENCE, IntoArray, IntoArrays, IntoFile, Watch
 from mercer.errors import JobCancelled, JobDead, JobExpired, JobFailed, MercerError, WaitTimeout, from_problem
 from mercer.jobs import Job, Result, State
 from mercer.retries import RESTART_PATIENCE_S, exchange
@@ -237,12 +237,13 @@ def _fetch_together(jobs: list[H]) -> Flow[None]:
     """One response for all of them. If one has gone meanwhile, each is asked for alone and says so itself."""
     body = json.dumps({"ids": [job.id for job in jobs]}).encode()
     headers = {**JSON_HEADERS, "Accept": NPY_SEQUENCE}
-    request = Request("POST", "/v1/jobs/results", headers=headers, body=body)
+    into = IntoArrays()
+    request = Request("POST", "/v1/jobs/results", headers=headers, body=body, sink=into.body)
     try:
-        reply = yield from exchange(request, patience_s=RESTART_PATIENCE_S)
+        yield from exchange(request, patience_s=RESTART_PATIENCE_S)
     except MercerError:
         return
-    for job, array in zip(jobs, arrays_in(reply.body), strict=True):
+    for job, array in zip(jobs, into.arrays(), strict=True):
         job.array = array
 
 

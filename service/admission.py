@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from secrets import token_hex
 from typing import Annotated, NamedTuple
@@ -27,6 +27,9 @@ from store.selection import select
 
 MAX_JOBS = 1_000
 """In one submission: the queue admits them in one script call, which nothing else may interrupt."""
+
+ID_BYTES = 16
+"""Of a job's random id."""
 
 KEPT_BYTES = 1_000
 """Up to this length a spec is queued as it was sent. A longer one is written anew: numbers that came as lists take
@@ -113,18 +116,23 @@ class Admission:
         made = []
         known = lru_cache(maxsize=MAX_JOBS)(self._known)  # many share a data set
         remembering = Admission(known, self._public, self._settings, self._tenant)
-        for index, spec in enumerate(parsed.specs):
+        for index, (spec, job_id) in enumerate(zip(parsed.specs, _ids(len(parsed.specs)), strict=True)):
             key = None if idempotency_key is None else f"{idempotency_key}/{index}"
             try:
-                made.append(remembering.submission(spec, key, options))
+                made.append(remembering.submission(spec, key, options, job_id=job_id))
             except MercerError as error:
                 raise below(f"/jobs/{index}", error) from None
         return made
 
     def submission(
-        self, spec: Spec, key: str | None, options: Options = PLAIN, sent: bytes | None = None
+        self,
+        spec: Spec,
+        key: str | None,
+        options: Options = PLAIN,
+        sent: bytes | None = None,
+        job_id: str | None = None,
     ) -> Submission:
-        """What to queue for one spec; `sent` is its JSON, if that may be queued as it is.
+        """What to queue for one spec; `sent` is its JSON, if that may be queued as it is. Without an id it gets one.
 
         Raises:
             InvalidSpec: an unknown data set, or parameters that do not fit the arrays.
@@ -135,7 +143,7 @@ class Admission:
         self._check_cost(cost)
         written, fingerprint = _written(spec, sent, keyed=key is not None)
         return Submission(
-            id=token_hex(16),
+            id=job_id or next(_ids(1)),
             kind=spec.kind,
             batch_key=spec.batch_key(infos),
             spec=written,
@@ -183,6 +191,12 @@ class Admission:
                 f"expected a result of at most {limit:,} bytes, got one of {cost.bytes_out:,}; "
                 "take fewer points, or dtype float32"
             )
+
+
+def _ids(number: int) -> Iterator[str]:
+    """Drawn together: each draw gives other threads a turn, and waits for its own."""
+    letters = token_hex(ID_BYTES * number)
+    return (letters[start : start + 2 * ID_BYTES] for start in range(0, len(letters), 2 * ID_BYTES))
 
 
 def _written(spec: Spec, sent: bytes | None, *, keyed: bool) -> tuple[bytes, str]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
 
 import pydantic_core
 
 from broker.records import Record
 from mercer.jobs import TERMINAL, Result, State
+
+_PLACE = re.compile(rb',"object":"[^"]+","offset":\d+,"length":\d+\}')
 
 RETRY_AFTER_S = 1
 """When to look again at a job that has not finished; waiting with ?wait=N is better."""
@@ -33,30 +36,6 @@ def stored_of(record: Record) -> StoredResult:
     return StoredResult.model_validate_json(record.result)
 
 
-def job_document(record: Record) -> dict[str, Any]:
-    """A mercer.jobs.Job without its result and the fields that are None; made often, hence without the model."""
-    document = {
-        "id": record.id,
-        "kind": record.kind,
-        "state": record.state.value,
-        "batch_key": record.batch_key,
-        "priority": record.priority.value,
-        "batch_size": record.batch_size,
-        "attempt": record.attempt,
-        "worker": record.worker,
-        "device": record.device,
-        "queue_position": record.queue_position,
-        "progress": record.progress,
-        "created_at": _time(record.created_ms),
-        "started_at": _time(record.started_ms),
-        "finished_at": _time(record.finished_ms),
-        "expires_at": _time(record.expires_ms),
-        "timings": record.timings,
-        "error": None if record.error is None else pydantic_core.from_json(record.error),
-    }
-    return {name: value for name, value in document.items() if value is not None}
-
-
 def with_result(document: bytes, record: Record | None) -> bytes:
     """A JSON object, and the result of a job in it, as clients see it."""
     if record is None or record.result is None:
@@ -65,36 +44,48 @@ def with_result(document: bytes, record: Record | None) -> bytes:
 
 
 def _public(job_id: str, result: bytes) -> bytes:
-    """The place in the store is no business of theirs; numbers that are in the record are copied as they are."""
-    if b'"object":' not in result:
+    """The place in the store, which ends it, is no business of theirs; the rest is copied as it is."""
+    place = result.rfind(b',"object":"')
+    if place < 0 or not _PLACE.fullmatch(result, place):
         return result
-    shown: dict[str, Any] = pydantic_core.from_json(result)
-    if "object" in shown:
-        shown = {name: value for name, value in shown.items() if name not in {"object", "offset", "length"}}
-        shown["location"] = f"/v1/jobs/{job_id}/result"
-    return pydantic_core.to_json(shown)
+    return b'%b,"location":"/v1/jobs/%b/result"}' % (result[:place], job_id.encode())
 
 
 def job_json(record: Record) -> bytes:
-    """The document of one job."""
-    if record.state is State.QUEUED and not record.attempt:
-        return _waiting_json(record)
-    return with_result(pydantic_core.to_json(job_document(record)), record)
+    """The document of one job: a mercer.jobs.Job without the fields that are None.
+
+    Made several times for every job, and mostly of the same few texts, hence without the model.
+    """
+    document = [
+        f'{{"id":"{record.id}","kind":{_quoted(record.kind)},"state":"{record.state}","batch_key":'
+        f'{_quoted(record.batch_key)},"priority":"{record.priority}","attempt":{record.attempt},'
+        f'"progress":{record.progress},"created_at":{_time(record.created_ms)}'
+    ]
+    if record.queue_position is not None:
+        document.append(f',"queue_position":{record.queue_position}')
+    if record.expires_ms is not None:
+        document.append(f',"expires_at":{_time(record.expires_ms)}')
+    if record.attempt or record.state is not State.QUEUED:
+        document += _of_the_run(record)
+    if record.error is not None:
+        document.append(f',"error":{record.error.decode()}')
+    document.append("}")
+    return with_result("".join(document).encode(), record)
 
 
-def _waiting_json(record: Record) -> bytes:
-    """The same of a job that nobody took yet: made for every job, and mostly of the same few texts."""
-    expires = "" if record.expires_ms is None else f',"expires_at":{_quoted(_time(record.expires_ms))}'
-    return (
-        f'{{"id":"{record.id}","kind":{_quoted(record.kind)},"state":"queued","batch_key":{_quoted(record.batch_key)},'
-        f'"priority":"{record.priority.value}","attempt":0,"queue_position":{record.queue_position},"progress":0.0,'
-        f'"created_at":{_quoted(_time(record.created_ms))}{expires}}}'
-    ).encode()
-
-
-@lru_cache(maxsize=1_000)
-def _quoted(value: str | datetime | None) -> str:
-    return pydantic_core.to_json(value).decode()
+def _of_the_run(record: Record) -> Iterator[str]:
+    if record.worker is not None:
+        yield f',"worker":{_quoted(record.worker)}'
+    if record.device is not None:
+        yield f',"device":{_quoted(record.device)}'
+    if record.started_ms is not None:
+        yield f',"started_at":{_time(record.started_ms)}'
+    if record.finished_ms is not None:
+        yield f',"finished_at":{_time(record.finished_ms)}'
+    if record.batch_size is not None:
+        yield f',"batch_size":{record.batch_size}'
+    if record.timings is not None:
+        yield f',"timings":{pydantic_core.to_json(record.timings).decode()}'
 
 
 def jobs_json(records: list[Record], *, following: str | None = None) -> bytes:
@@ -104,5 +95,10 @@ def jobs_json(records: list[Record], *, following: str | None = None) -> bytes:
 
 
 @lru_cache(maxsize=1_000)
-def _time(ms: int | None) -> datetime | None:
-    return datetime.fromtimestamp(ms / 1000, UTC) if ms else None
+def _quoted(text: str) -> str:
+    return pydantic_core.to_json(text).decode()
+
+
+@lru_cache(maxsize=1_000)
+def _time(ms: int | None) -> str | None:
+    return f'"{datetime.fromtimestamp(ms / 1000, UTC).isoformat().replace("+00:00", "Z")}"' if ms else None

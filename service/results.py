@@ -127,40 +127,35 @@ def _opened_all(results: Results, several: list[StoredResult]) -> Iterator[bytes
 
 
 def _each(results: Results, several: Iterable[StoredResult]) -> Iterator[bytes]:
-    for run in _runs(several):
-        first = run[0]
-        if len(run) == 1 or first.object is None:  # numbers in records are no runs
-            yield from opened(results, first, 0, first.size_bytes)
+    for first, length in _runs(several):
+        if first.object is None:
+            yield _made(first)
         else:
-            yield results.read_together(first.object, [(stored.offset, stored.size_bytes) for stored in run])
+            yield from results.read(first.object, first.offset, length)
 
 
-def _runs(several: Iterable[StoredResult]) -> Iterator[list[StoredResult]]:
-    """What a batch wrote side by side, and is asked for in that order, together: up to about PIECE_BYTES."""
-    run: list[StoredResult] = []
+def _runs(several: Iterable[StoredResult]) -> Iterator[tuple[StoredResult, int]]:
+    """What a batch wrote one after another, and is asked for in that order, is read as one: its first, its length."""
+    first, length = None, 0
     for stored in several:
-        if run and not _follows(run, stored):
-            yield run
-            run = []
-        run.append(stored)
-    if run:
-        yield run
-
-
-def _follows(run: list[StoredResult], stored: StoredResult) -> bool:
-    end = stored.offset + stored.size_bytes
-    return stored.object == run[-1].object and run[-1].offset < stored.offset and end - run[0].offset <= PIECE_BYTES
+        if first is not None and stored.object == first.object and stored.offset == first.offset + length:
+            length += stored.size_bytes
+            continue
+        if first is not None:
+            yield first, length
+        first, length = stored, stored.size_bytes
+    if first is not None:
+        yield first, length
 
 
 def _gathered(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    piece = bytearray()
+    held: list[bytes] = []
+    held_bytes = 0
     for chunk in chunks:
-        if not piece and 2 * len(chunk) >= PIECE_BYTES:  # large enough as it is
-            yield chunk
-            continue
-        piece += chunk
-        if len(piece) >= PIECE_BYTES:
-            yield bytes(piece)
-            piece = bytearray()
-    if piece:
-        yield bytes(piece)
+        if held and held_bytes + len(chunk) > PIECE_BYTES:
+            yield b"".join(held)
+            held, held_bytes = [], 0
+        held.append(chunk)
+        held_bytes += len(chunk)
+    if held:
+        yield b"".join(held)

@@ -22,9 +22,6 @@ PREFIX = "results/"
 OWN_OBJECT_BYTES = 8 * 2**20
 """A larger answer is an object of its own: when its disk runs full it is dropped at once and harms no other."""
 
-ALIGNMENT_BYTES = 64
-"""Where answers begin in a shared object, so that each can be mapped."""
-
 
 class Stored(NamedTuple):
     """Where an answer's npy file is."""
@@ -75,11 +72,11 @@ class ResultBatch:
         parts: list[bytes | memoryview] = []
         end = writer.size
         for array in arrays:
-            gap, header = -end % ALIGNMENT_BYTES, header_bytes(array.shape, array.dtype)
+            header = header_bytes(array.shape, array.dtype)
             length = len(header) + array.nbytes
-            stored.append(Stored(key, end + gap, length))
-            parts += (bytes(gap) + header, array.data)
-            end += gap + length
+            stored.append(Stored(key, end, length))
+            parts += (header, array.data)
+            end += length
         writer.write_all(parts)
         return stored
 
@@ -104,9 +101,7 @@ class ResultBatch:
     def _add_shared(self, header: bytes, blocks: Iterable[np.ndarray[Any, Any]], length: int) -> Stored:
         key, writer = self._shared = self._shared or self._open_shared()
         # An answer that failed half-way leaves its bytes behind: nothing refers to them, and the next begins after.
-        gap = -writer.size % ALIGNMENT_BYTES
-        offset = writer.size + gap
-        writer.write(bytes(gap))
+        offset = writer.size
         _write(writer, header, blocks, length)
         return Stored(key, offset, length)
 
@@ -118,8 +113,8 @@ class ResultBatch:
 
     def _key(self) -> str:
         token = secrets.token_hex(8)
-        # 256 folders keep each small enough to list.
-        return f"{self._prefix}{token[:2]}/{self._name}-{token}"
+        # 16 folders keep each small enough to list; a new one takes as long to be durable as all the rest of a commit.
+        return f"{self._prefix}{token[0]}/{self._name}-{token}"
 
 
 class Results:
@@ -144,7 +139,7 @@ class Results:
             yield ResultBatch(self._objects, self._prefix, name, opened)
 
     def read(self, object: str, offset: int, length: int, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Bytes start to stop of one answer's npy file, in chunks.
+        """Bytes start to stop of one answer's npy file, in chunks; or of those of several, one after another.
 
         Raises:
             NoResult: it has passed its time to live.
@@ -154,16 +149,6 @@ class Results:
             return self._objects.read(object, offset + start, offset + end)
         except KeyError:
             raise NoResult("The result has passed its time to live: submit the job again.") from None
-
-    def read_together(self, object: str, places: Sequence[tuple[int, int]]) -> bytes:
-        """The npy files of answers that lie one after another in one object, as (offset, length): one read for all.
-
-        Raises:
-            NoResult: they have passed their time to live.
-        """
-        first = places[0][0]
-        whole = memoryview(b"".join(self.read(object, first, sum(places[-1]) - first)))
-        return b"".join(whole[offset - first : offset - first + length] for offset, length in places)
 
     def probe(self) -> None:
         """See that results can be stored.

@@ -80,9 +80,10 @@ class Loader:
     def _find(self, reference: ArrayReference, tenant: str) -> Found:
         if isinstance(reference, np.ndarray):
             return Found(reference)
-        if (tenant, reference) not in self._found:
-            self._found[tenant, reference] = self._read(reference, tenant)
-        return self._found[tenant, reference]
+        key = tenant, reference  # to hash it takes as long as to open it
+        if (found := self._found.get(key)) is None:
+            found = self._found[key] = self._read(reference, tenant)
+        return found
 
     def _read(self, reference: ArrayReference, tenant: str) -> Found:
         match reference:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mercer.arrays import to_npy
-from mercer.downloads import IntoArray, IntoFile, arrays_in
+from mercer.downloads import IntoArray, IntoArrays, IntoFile
 from mercer.errors import InvalidArray
 
 MATRIX = np.arange(12.0).reshape(3, 4)
@@ -83,22 +83,38 @@ def test_a_discarded_file_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_several_files_in_one_body_are_told_apart():
+def arrays_of(body, chunk_bytes):
+    into = IntoArrays()
+    feed(into.body, [body[start : start + chunk_bytes] for start in range(0, len(body), chunk_bytes)])
+    return into.arrays()
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 7, 12, 128, 200, 10_000])
+def test_several_files_in_one_body_are_told_apart(chunk_bytes):
     matrices = [np.ones((2, 3), np.float32), np.arange(4.0), MATRIX]
-    found = arrays_in(b"".join(to_npy(matrix) for matrix in matrices))
+    found = arrays_of(b"".join(to_npy(matrix) for matrix in matrices), chunk_bytes)
     assert [array.dtype for array in found] == [np.float32, np.float64, np.float64]
     for array, matrix in zip(found, matrices, strict=True):
         np.testing.assert_array_equal(array, matrix)
         assert array.flags.owndata
 
 
-def test_a_cut_off_sequence_is_refused():
+@pytest.mark.parametrize("missing", [1, len(FILE) - 1, len(FILE) - 20])
+def test_a_cut_off_sequence_is_refused(missing):
     with pytest.raises(InvalidArray, match="ended before"):
-        arrays_in(FILE + FILE[:-1])
+        arrays_of(FILE + FILE[:-missing], 50)
 
 
 def test_no_files_are_no_arrays():
-    assert arrays_in(b"") == []
+    assert arrays_of(b"", 1) == []
+
+
+def test_a_sequence_that_begins_anew_is_read_from_its_beginning():
+    into = IntoArrays()
+    feed(into.body, [FILE, FILE[:-5]])
+    feed(into.body, [FILE])
+    (array,) = into.arrays()
+    np.testing.assert_array_equal(array, MATRIX)
 
 
 def test_numpy_reads_what_is_sent():

@@ -1,12 +1,12 @@
 """The service over a real Valkey and a real store, reached through ASGI; a worker that the test itself drives."""
 
 import hashlib
-import json
 from base64 import b64encode
 
 import httpx2
 import numpy as np
 import pytest
+from pydantic_core import to_json
 
 from broker.records import Finished
 from broker.service_broker import ServiceBroker
@@ -128,8 +128,8 @@ class FakeWorker:
         return Finished(
             id=job.id,
             state=state,
-            result=None if result is None else json.dumps(result).encode(),
-            error=None if error is None else json.dumps(error).encode(),
+            result=None if result is None else to_json(result),
+            error=None if error is None else to_json(error),
             device="cpu",
             batch_size=1,
             timings=TIMINGS,
