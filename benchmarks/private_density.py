@@ -12,17 +12,18 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from benchmarks import private_data
 from benchmarks.private_data import Data
+from benchmarks.private_tables import Row, draw, markdown
 from benchmarks.report import RESULTS, save
 from gpu.device import Device
 from gpu.leaves import Floats
 from gpu.ops import gram, private_classifier, private_density, private_distance
+from gpu.private.distances import exact_distances
 from gpu.task import Task
 from mercer import kernels as k
 from mercer.privacy.releases import Release, release_of
@@ -41,20 +42,6 @@ DELTA = 1e-6
 RECORDS_AT_ONCE = 20_000
 ABSENT = PrivateDensity.examples[0]["x"]
 """Releases are made by the operation itself, which looks up no data set."""
-
-
-class Row(NamedTuple):
-    """What one mechanism is off by at one epsilon."""
-
-    method: str
-    epsilon: float
-    value: float
-    elsewhere: float | None = None
-    """The same of another implementation."""
-    noise: float | None = None
-    """The standard deviation of the noise alone, as the release states it."""
-    query_us: float | None = None
-    """Processor time of one of many questions asked together."""
 
 
 class Section(NamedTuple):
@@ -113,14 +100,19 @@ def kernel_sums(kernel: k.Gaussian, data: Data) -> Floats:
 
 def released(spec: Spec, records: Floats, box: Box | None = None) -> Release:
     """A release of records in the unit cube, or in another box, which costs no budget here."""
+    public = {name: one for name, one in spec.arrays().items() if isinstance(one, np.ndarray)}
+    task = Task(spec, {"x": records, **public}, about={"x": terms_of(records, box)})
+    (answer,) = OPERATIONS[spec.kind].run([task], CPU)
+    return release_of(answer.array(), answer.facts | {"release": "0" * 32})
+
+
+def terms_of(records: Floats, box: Box | None = None) -> Terms:
+    """Of records in the unit cube, or in another box."""
     d = records.shape[1]
     box = box or Box(low=[0.0] * d, high=[1.0] * d)
-    terms = Terms(
+    return Terms(
         epsilon=100.0, delta=1e-3, neighbours=Neighbours.ADD_OR_REMOVE_ONE, domain=box, max_records=len(records)
     )
-    public = {name: one for name, one in spec.arrays().items() if isinstance(one, np.ndarray)}
-    (answer,) = OPERATIONS[spec.kind].run([Task(spec, {"x": records, **public}, about={"x": terms})], CPU)
-    return release_of(answer.array(), answer.facts | {"release": "0" * 32})
 
 
 def fourier(m: int, laplace: Sequence[float | None], gaussian: Sequence[float | None]) -> list[Case]:
@@ -224,17 +216,18 @@ def narrow_flights() -> Iterator[Row]:
 def distances(
     data: Data, cases: Sequence[Case], releases: int, unit: Callable[[float, Floats], Floats]
 ) -> Iterator[Row]:
-    """The root mean square error of sums of distances, over the points and some releases, in what `unit` gives."""
+    """The root mean square error of sums of distances, over the points and draws of noise, in what `unit` gives."""
     for case in cases:
         for epsilon, elsewhere in zip(EPSILONS, case.elsewhere, strict=True):
-            spec = PrivateDistance(x=ABSENT, epsilon=epsilon, release_id="0" * 32, **case.fields)
+            spec = PrivateDistance(x=ABSENT, epsilon=epsilon, **case.fields)
             exact = np.array([private_distance.reference(spec, data.records, at[None])[0] for at in data.points])
-            scale = unit(epsilon, exact)
+            scale, recipe = unit(epsilon, exact), spec.recipe(terms_of(data.records))
+            integers = exact_distances(recipe, data.records, CPU)
             errors, spent_s = [], 0.0
             for _ in range(releases):
-                release = released(spec, data.records)
+                noisy = integers + private_distance.noise(recipe)
                 start = time.process_time()
-                answer = release(data.points)
+                answer = recipe.estimates(noisy, data.points)
                 spent_s += time.process_time() - start
                 errors.append((answer.sums - exact) / scale)
             noise, query_us = float(np.mean(answer.noise_error / scale)), 1e6 * spent_s / releases / len(data.points)
@@ -250,7 +243,7 @@ def arrivals() -> Iterator[Row]:
         Case("the same, made consistent", {"distance": "l1", "mechanism": "tree", "consistent": True}),
         Case("tree and rings, alpha = 0.1", {"distance": "l1", "mechanism": "tree_rings"}, (690.0, 6_888.0, None)),
     ]
-    return distances(private_data.arrivals(), cases, 40, lambda epsilon, exact: np.full(len(exact), 1 / epsilon))
+    return distances(private_data.arrivals(), cases, 400, lambda epsilon, exact: np.full(len(exact), 1 / epsilon))
 
 
 def far_digits() -> Iterator[Row]:
@@ -261,12 +254,12 @@ def far_digits() -> Iterator[Row]:
         Case("squared l2 by moments, Laplace", {"distance": "l2_squared"}),
         Case("squared l2 by moments, Gaussian", {"distance": "l2_squared", "delta": DELTA}),
     ]
-    return distances(private_data.digits(), cases, 3, lambda epsilon, exact: exact)
+    return distances(private_data.digits(), cases, 20, lambda epsilon, exact: exact)
 
 
 OF_THE_MEAN = "mean absolute error of the mean kernel value"
 SECTIONS = {
-    "arrivals": Section("root mean square error of sum |x - y|, in widths over epsilon", arrivals),
+    "arrivals": Section("root mean square error of sum abs(x - y), in widths over epsilon", arrivals),
     "digits, distances": Section("root mean square error of the sum of distances, relative", far_digits),
     "digits, s2 = 8": Section(OF_THE_MEAN, digits),
     "digits, s2 = 3": Section(OF_THE_MEAN, narrow_digits),
@@ -293,64 +286,13 @@ def main() -> None:
     if arguments.save:
         sections = {name: known[name] for name in SECTIONS if name in known}
         print(save(NAME, {"delta": DELTA, "sections": sections}))
-        print(draw(sections))
+        print(draw(sections, RESULTS / f"{NAME}.png"))
 
 
 def kept() -> dict[str, Any]:
     """The sections of the last run that was saved."""
     path = RESULTS / f"{NAME}.json"
     return json.loads(path.read_text())["sections"] if path.exists() else {}
-
-
-def markdown(name: str, measure: str, rows: Sequence[Row]) -> str:
-    """The table as benchmarks/README.md has it: in brackets what was had elsewhere."""
-    epsilons = sorted({row.epsilon for row in rows})
-    lines = [
-        f"| {name}: {measure} | " + " | ".join(f"epsilon = {epsilon:g}" for epsilon in epsilons) + " | us a query |",
-        "|---" * (len(epsilons) + 2) + "|",
-    ]
-    for method in dict.fromkeys(row.method for row in rows):
-        own = {row.epsilon: row for row in rows if row.method == method}
-        cells = [_cell(own.get(epsilon)) for epsilon in epsilons]
-        times = [row.query_us for row in own.values() if row.query_us is not None]
-        lines.append(f"| {method} | " + " | ".join(cells) + f" | {f'{min(times):.0f}' if times else ''} |")
-    return "\n".join(lines)
-
-
-def _cell(row: Row | None) -> str:
-    if row is None:
-        return ""
-    return f"{row.value:.2g}" + ("" if row.elsewhere is None else f" ({row.elsewhere:.2g})")
-
-
-def draw(sections: Mapping[str, Any]) -> Path:
-    """A panel for each section; rings are what was had elsewhere."""
-    from matplotlib.figure import Figure  # optional
-
-    columns = min(3, len(sections))
-    lines = -(-len(sections) // columns)
-    figure = Figure(figsize=(5 * columns, 3.8 * lines), layout="constrained")
-    for axes, (name, section) in zip(
-        figure.subplots(lines, columns, squeeze=False).flat, sections.items(), strict=False
-    ):
-        rows = [Row(**row) for row in section["rows"]]
-        for method in dict.fromkeys(row.method for row in rows):
-            own = [row for row in rows if row.method == method]
-            (line,) = axes.plot([row.epsilon for row in own], [row.value for row in own], marker=".", label=method)
-            there = [row for row in own if row.elsewhere is not None]
-            axes.plot(
-                [row.epsilon for row in there],
-                [row.elsewhere for row in there],
-                marker="o",
-                fillstyle="none",
-                linestyle="none",
-                color=line.get_color(),
-            )
-        axes.set(title=name, xlabel="epsilon", ylabel=section["measure"], xscale="log", yscale="log")
-        axes.legend(fontsize=7)
-    path = RESULTS / f"{NAME}.png"
-    figure.savefig(path, dpi=110)
-    return path
 
 
 if __name__ == "__main__":

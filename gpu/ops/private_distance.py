@@ -41,12 +41,13 @@ def _released(task: Task, device: Device) -> Answer:
     spec, terms = cast(PrivateDistance, task.spec), cast(Terms, task.about["x"])
     request = spec.request(terms)
     recipe = recipe_of(request)
-    vector = _noise(recipe)
+    vector = noise(recipe)
     vector += exact_distances(recipe, task.arrays["x"], device)
     return Answer(vector.shape, INT64, (vector,), _parameters(spec, request, recipe))
 
 
-def _noise(recipe: Distances) -> Floats:
+def noise(recipe: Distances) -> Floats:
+    """(size,) int64: what is added to the exact integers."""
     calibration = recipe.calibration
     sampler = rounded_gaussian if calibration.delta else discrete_laplace
     return sampler(calibration.scale, recipe.size)

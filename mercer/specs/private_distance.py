@@ -199,6 +199,10 @@ class PrivateDistance(Spec):
             InvalidSpec: naming the field at fault.
         """
         terms: Terms = infos["x"].about
+        if terms.domain.d == 1 and not (self.n_directions is self.direction_seed is None):
+            field = "n_directions" if self.n_directions is not None else "direction_seed"
+            detail = f"expected no {field} in one dimension, where l2 is l1"
+            raise InvalidSpec("There are no directions.", errors=(FieldError(f"/{field}", detail),))
         request, axes = self.request(terms), self._axes(terms)
         if axes * request.cells > MAX_NUMBERS or axes * request.cells**2 > MAX_PRODUCTS:
             detail = (

@@ -100,6 +100,29 @@ def test_the_release_that_is_published_is_the_jobs_result(bench, private):
     assert stored == to_npy(published(bench))
 
 
+def told(bench, records, release, caplog):
+    """Everything that a release of these records says but its noise: status, shape, parameters, size, log lines."""
+    name = protected(bench.shelves.private, records)
+    caplog.clear()
+    done = ran(bench, density(name, release_id=release))
+    result = json.loads(done.result)
+    for noisy in ("vector_sha256", "release", "data"):
+        result["facts"].pop(noisy)
+    result.pop("object")
+    lines = [(line.levelname, line.getMessage()) for line in caplog.records]
+    return done.state, done.error, done.batch_size, result, lines
+
+
+@pytest.mark.parametrize("odd", [1e308, -1e308, 5e-324, -0.0, 1e9])
+def test_neighbours_are_told_of_alike_whatever_a_record_holds(bench, caplog, odd):
+    records = points(50)
+    changed = records.copy()
+    changed[7] = odd
+    first, second = (told(bench, one, f"{n}" * 32, caplog) for n, one in enumerate([records, changed]))
+    assert first[0] == State.SUCCEEDED
+    assert first == second
+
+
 @pytest.mark.parametrize("deleted", [False, True])
 def test_what_was_published_is_not_drawn_again(bench, private, deleted):
     first = ran(bench, density(private))

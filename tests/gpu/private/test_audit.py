@@ -19,8 +19,14 @@ RUNS = 150
 """Of releases that are made one by one: enough where what is planted tells neighbours apart nearly each time."""
 CASES = list(audit.cases())
 ADDED = [case for case in CASES if case.neighbours == Neighbours.ADD_OR_REMOVE_ONE]
-TIGHT = [case for case in ADDED if case.delta or "Fourier" in case.name]
-"""No record comes near the L1 bound of other features, so that twice what one of them does may be below it."""
+LOOSE = (
+    "2 landmarks, Laplace",
+    "l1, spectral, Laplace",
+    "l2 squared, moments, Laplace",
+    "spectral, at most 4, Laplace",
+)
+TIGHT = [case for case in ADDED if not case.name.startswith(LOOSE)]
+"""No record comes near the L1 bound of the others, so that twice what one of them does may be below it."""
 SIMPLEST = [case for case in ADDED if "m = 1," in case.name]
 HOSTILE = [np.nan, np.inf, -np.inf, 1e308, -1e308, -0.0, 5e-324, 0.0, 1.0]
 NUMBERS = st.sampled_from(HOSTILE) | st.floats(-1, 2) | st.floats()
@@ -52,7 +58,7 @@ def test_the_worst_neighbours_lose_what_was_charged_and_no_more(case):
 
 
 @every_case
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(records=st.lists(NUMBERS, min_size=1, max_size=4), other=NUMBERS)
 def test_no_neighbours_lose_more_than_was_charged(case, records, other):
     changed = records[1:] + ([other] if case.neighbours == Neighbours.CHANGE_ONE else [])

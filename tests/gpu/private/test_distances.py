@@ -243,7 +243,7 @@ def test_the_errors_that_are_told_are_those_of_the_noise(case):
     recipe = spec.recipe(terms())
     exact = sums(spec, cloud(10, 14))
     quiet = recipe.estimates(exact, at)
-    off = [(recipe.estimates(exact + private_distance._noise(recipe), at).sums - quiet.sums) for _ in range(2_000)]
+    off = [(recipe.estimates(exact + private_distance.noise(recipe), at).sums - quiet.sums) for _ in range(2_000)]
     measured = np.sqrt(np.mean(np.square(off), axis=0))
     np.testing.assert_allclose(measured / quiet.noise_error, 1, atol=0.08)
     assert np.mean(measured / quiet.noise_error) == pytest.approx(1, abs=0.05)

@@ -256,8 +256,10 @@ def test_options_that_would_be_ignored_are_refused(fields, reason):
         ({"distance": "lp_p", "p": 16.0}, Box([0], [1e300]), "/distance"),
         ({"distance": "lp_p", "p": 16.0}, Box([0], [1e-10]), "/distance"),
         ({"epsilon": 1e-6, "distance": "l2_squared"}, PLANES, "/epsilon"),
+        ({"distance": "l2", "n_directions": 5}, ONE_SIDE, "/n_directions"),
+        ({"distance": "l2", "direction_seed": 0}, ONE_SIDE, "/direction_seed"),
     ],
-    ids=range(4),
+    ids=range(6),
 )
 def test_what_cannot_be_computed_is_refused_by_its_field(fields, domain, pointer):
     with pytest.raises(InvalidSpec) as refusal:
