@@ -287,7 +287,7 @@ def _frozen(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def _to_json(value: np.ndarray[Any, Any] | DatasetReference) -> Any:
     if isinstance(value, DatasetReference):
-        return value
+        return value.model_dump(exclude_none=True)
     if value.size > MAX_INLINE:
         raise ValueError(f"an array of {value.size} numbers must be uploaded; inline ones have at most {MAX_INLINE}")
     return {"npy": b64encode(to_npy(value)).decode()}

@@ -26,6 +26,8 @@ from store.tenants import prefix_of
 from store.uploads import Format, Upload
 
 PREFIX = "private/"
+LOOKS = 5
+"""For data that seem not to be here: they may have been replaced between the list of marks and the look at one."""
 
 
 class _Mark(BaseModel):
@@ -130,14 +132,13 @@ class PrivateData:
 
     def _current(self, name: str) -> _Mark | None:
         """The newest mark whose matrix is there: a deletion beside an upload can leave a mark alone."""
-        newest = None
-        while True:
+        for _ in range(LOOKS):
             numbers = sorted(self._numbers(name), reverse=True)
             marks = (self._read(self._mark(name, number)) for number in numbers)
-            found = next((mark for mark in marks if mark and self._objects.size(mark.key) == mark.size_bytes), None)
-            if found is not None or numbers[:1] == newest:
-                return found
-            newest = numbers[:1]  # where nothing is found it may have been replaced since the marks were listed
+            for mark in marks:
+                if mark and self._objects.size(mark.key) == mark.size_bytes:
+                    return mark
+        return None
 
     def _read(self, key: str) -> _Mark | None:
         try:

@@ -120,7 +120,7 @@ with local.writer("small") as writer:
 
 
 def test_more_than_the_free_space_is_refused_at_once(local):
-    with pytest.raises(Unavailable, match=r"expected room for 1,000,000,000,000,000 bytes, got \d"):
+    with pytest.raises(Unavailable, match=r"expected room for 1,000,000,000,000,000 bytes, got less"):
         local.writer("k", expected_bytes=10**15).__enter__()
 
 

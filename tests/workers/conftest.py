@@ -10,23 +10,16 @@ import pytest
 
 from broker.service_broker import ServiceBroker
 from gpu.device import Device
-from store.datasets import Datasets
 from store.local import LocalObjects
-from store.private import PrivateDatasets
-from store.releases import Releases
 from store.results import Results
+from tests.workers.jobs import shelves_of
 from workers.batch import Bench
-from workers.loading import Shelves
 
 
 @pytest.fixture
 def bench(tmp_path):
     objects = LocalObjects(tmp_path)
-    return Bench(
-        Shelves(Datasets(objects, 2**30), PrivateDatasets(objects, 2**30), Releases(objects)),
-        Results(objects),
-        Device("cpu"),
-    )
+    return Bench(shelves_of(objects), Results(objects), Device("cpu"))
 
 
 @pytest.fixture

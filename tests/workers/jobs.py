@@ -10,6 +10,10 @@ from broker.records import ClaimedJob, Submission
 from mercer.arrays import digest, to_npy
 from mercer.points import DatasetReference
 from mercer.specs import Gram
+from store.datasets import Datasets
+from store.private import PrivateDatasets
+from store.releases import Releases
+from workers.loading import Shelves
 
 
 def points(n, d=2, seed=0):
@@ -59,3 +63,8 @@ async def finished(queue, ids, within_s=100.0):
         assert time.monotonic() < until, f"{len(left)} of {len(ids)} jobs did not end"
         left -= await queue.wait(list(left), 1.0)
     return await queue.records(ids)
+
+
+def shelves_of(objects):
+    """What a worker reads from this store."""
+    return Shelves(Datasets(objects, 2**30), PrivateDatasets(objects, 2**30), Releases(objects))

@@ -10,10 +10,9 @@ import pytest
 from gpu.device import Device
 from mercer.arrays import info_of
 from mercer.jobs import State
-from store.datasets import Datasets
 from store.local import LocalObjects
 from store.results import Results
-from tests.workers.jobs import claimed, gram, points, upload
+from tests.workers.jobs import claimed, gram, points, shelves_of, upload
 from workers.batch import Batch, Bench
 from workers.watch import Watch
 
@@ -28,12 +27,12 @@ def resident(field):
 def peak_over_estimate(folder, n, m, d, options):
     """Of a Gram job, run as a worker does, in a process that has run a like one before."""
     objects = LocalObjects(folder)
-    bench = Bench(Datasets(objects, 2**30), Results(objects), Device("cpu"))
+    bench = Bench(shelves_of(objects), Results(objects), Device("cpu"))
 
     def run(n, m):
         x, y = points(n, d), None if m is None else points(m, d, seed=1)
         arrays = {"x": x} if y is None else {"x": x, "y": y}
-        spec = gram(**{name: upload(bench.datasets, array) for name, array in arrays.items()}, **options)
+        spec = gram(**{name: upload(bench.shelves.datasets, array) for name, array in arrays.items()}, **options)
         del x, y
         before = resident("VmRSS")
         CLEAR_REFS.write_text("5")

@@ -119,7 +119,8 @@ def test_sums_converge_to_those_of_the_classes():
     spec = classifier(n_features=16_384, epsilon=100.0, delta=1e-4)
     answer = released(spec, records, terms())(at)
     error = answer.sums - reference(spec, records, at)
-    assert np.sqrt((error**2).mean()) < np.hypot(answer.noise_error[:, None], answer.approximation_error).mean()
+    # All errors of a release may have one sign: six standard deviations even then.
+    assert np.sqrt((error**2).mean()) < 6 * np.hypot(answer.noise_error[:, None], answer.approximation_error).mean()
     counts = [(records[:, 1] == label).sum() for label in CLASSES]
     np.testing.assert_allclose(answer.records, counts, atol=6 * spec.recipe(terms()).count_error)
 

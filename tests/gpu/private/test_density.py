@@ -19,6 +19,7 @@ from mercer.privacy.fourier import FourierFeatures
 from mercer.privacy.mechanisms.fourier import BITS
 from mercer.privacy.terms import Box, Neighbours, Terms
 from mercer.specs.private_density import PrivateDensity
+from tests.gpu.private.widths import chance_to_miss, is_as_wide_as
 
 CPU = Device("cpu")
 BOX = Box([-1, 0], [1, 5])
@@ -101,31 +102,6 @@ def test_what_the_vector_is_drawn_around_is_the_exact_sum(delta, neighbours):
 def noise(spec, neighbours=Neighbours.ADD_OR_REMOVE_ONE):
     records = np.random.default_rng(0).random((3, 2))
     return released(spec, records, neighbours)[0] - sums(spec, records)
-
-
-FALSE_ALARM = 1e-6
-
-
-def degrees(n, delta):
-    """Of the chi-squared statistic of n coordinates.
-
-    Squares of Gaussian noise over sigma^2 add up to chi-squared with a degree for each; absolute values of Laplace
-    noise over the scale to half of it with two degrees for each.
-    """
-    return n if delta else 2 * n
-
-
-def is_as_wide_as(drawn, scale, delta):
-    """Whether the statistic lies where it does but for one time in a million."""
-    x = drawn / float(scale)
-    statistic, law = (x**2).sum() if delta else 2 * np.abs(x).sum(), stats.chi2(degrees(len(x), delta))
-    return law.ppf(FALSE_ALARM / 2) < statistic < law.isf(FALSE_ALARM / 2)
-
-
-def chance_to_miss(planted, n, delta):
-    """That noise of `planted` times the scale passes for as wide: its statistic is so many times, or its square."""
-    law = stats.chi2(degrees(n, delta))
-    return law.sf(law.ppf(FALSE_ALARM / 2) / float(planted) ** (2 if delta else 1))
 
 
 @pytest.mark.parametrize("neighbours", RELATIONS)

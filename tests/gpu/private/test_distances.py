@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from gpu.device import Device
 from gpu.ops import private_density_query, private_distance
@@ -19,6 +18,7 @@ from mercer.points import PrivateReference, ReleaseReference
 from mercer.privacy.distances.release import DistanceRelease
 from mercer.privacy.terms import Box, Neighbours, Terms
 from mercer.specs import PrivateDensityQuery, PrivateDistance
+from tests.gpu.private.widths import chance_to_miss, is_as_wide_as
 
 CPU = Device("cpu")
 BOX = Box([-1, 0], [1, 5])
@@ -189,13 +189,6 @@ def noise(spec, neighbours=Neighbours.ADD_OR_REMOVE_ONE):
     return released(spec, records, neighbours)[0] - sums(spec, records)
 
 
-def is_as_wide_as(drawn, scale, delta):
-    """As tests/gpu/private/test_density.py: a chi-squared statistic is where it is but one time in a million."""
-    x = drawn / float(scale)
-    statistic, degrees = ((x**2).sum(), len(x)) if delta else (2 * np.abs(x).sum(), 2 * len(x))
-    return stats.chi2.ppf(5e-7, degrees) < statistic < stats.chi2.isf(5e-7, degrees)
-
-
 WIDE = [{"cells": 1_024}, {"cells": 1_024, "mechanism": "tree"}, {"distance": "l2", "n_directions": 8, "cells": 256}]
 
 
@@ -212,12 +205,14 @@ def test_the_noise_is_as_wide_as_the_recipe_says(fields, delta, neighbours):
 @pytest.mark.parametrize("delta", [0.0, 1e-6])
 @pytest.mark.parametrize("planted", [Fraction(1, 2), Fraction(9, 10), Fraction(1, 3)], ids=["half", "tenth", "over n"])
 def test_noise_that_is_too_narrow_is_caught(planted, delta, monkeypatch):
-    spec = distance(cells=1_024, delta=delta)
+    spec = distance(cells=8_192, delta=delta)
     scale = spec.recipe(terms()).calibration.scale
     sampler = "rounded_gaussian" if delta else "discrete_laplace"
     true = getattr(private_distance, sampler)
     monkeypatch.setattr(private_distance, sampler, lambda wanted, size: true(wanted * planted, size))
-    assert not is_as_wide_as(noise(spec), scale, delta)
+    drawn = noise(spec)
+    assert chance_to_miss(planted, len(drawn), delta) < 1e-9
+    assert not is_as_wide_as(drawn, scale, delta)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -238,15 +233,14 @@ def test_the_parameters_are_those_of_any_records(case):
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_errors_that_are_told_are_those_of_the_noise(case):
-    """Over 2,000 releases at a few points; 5 % are three deviations of a root mean square of Laplace noise."""
+    """Over 2,000 releases at a few points; 15 % are six deviations of a root mean square of Laplace noise."""
     spec, at = distance(**CASES[case]), cloud(4, 13)
     recipe = spec.recipe(terms())
     exact = sums(spec, cloud(10, 14))
     quiet = recipe.estimates(exact, at)
     off = [(recipe.estimates(exact + private_distance.noise(recipe), at).sums - quiet.sums) for _ in range(2_000)]
     measured = np.sqrt(np.mean(np.square(off), axis=0))
-    np.testing.assert_allclose(measured / quiet.noise_error, 1, atol=0.08)
-    assert np.mean(measured / quiet.noise_error) == pytest.approx(1, abs=0.05)
+    np.testing.assert_allclose(measured / quiet.noise_error, 1, atol=0.15)
 
 
 def test_sums_of_absolute_differences_err_by_at_most_four_and_a_half_widths_over_epsilon():

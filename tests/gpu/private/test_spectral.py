@@ -201,13 +201,13 @@ def test_what_the_grid_moves_is_within_the_bound_and_most_of_it():
 @pytest.mark.parametrize("neighbours", RELATIONS)
 @pytest.mark.parametrize("delta", [0.0, 1e-6])
 def test_the_noise_in_answers_is_as_wide_as_predicted(delta, neighbours):
-    """Within 5 % over 2,500 draws, at every point and of the number of records."""
+    """Within 5 % over 7,500 draws, which are six deviations of the measured one; at every point and of the count."""
     spec, about = density(lengthscale=1.5, delta=delta), terms(neighbours=neighbours)
     recipe = spec.recipe(about)
     facts = released(spec, uniform(2, 3, 6), about).parameters
     at = np.array([[-1.0, 0.0], [0.3, 2.0], [1.0, 5.0]])
     sampler = rounded_gaussian if delta else discrete_laplace
-    draws = sampler(recipe.scale, 2_500 * recipe.size).reshape(2_500, -1)
+    draws = sampler(recipe.scale, 7_500 * recipe.size).reshape(7_500, -1)
     answers = [SpectralRecipe.estimates(one, facts, at) for one in draws]
     sums = np.sqrt(np.mean([answer.sums**2 for answer in answers], axis=0))
     assert sums.mean() == pytest.approx(recipe.noise_error, rel=0.05)
