@@ -244,7 +244,7 @@ def test_the_errors_that_are_told_are_those_of_the_noise(case):
 
 
 def test_sums_of_absolute_differences_err_by_at_most_four_and_a_half_widths_over_epsilon():
-    """With grid, truncation and noise: a root mean square over 40 releases is known to 12 %, and six times that is allowed.
+    """With grid, truncation and noise: the root mean square of 40 releases is known to 12 %; six times that is allowed.
 
     The points of one release go together, so that they count as one.
     """
